@@ -1,0 +1,1 @@
+"""The ground everything stands on: clock, durations, seeds, ids, settings. No I/O, no policy."""

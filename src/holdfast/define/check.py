@@ -1,0 +1,369 @@
+"""Checking a definition: all faults at once, each with its place and a hint; and what is a gap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.define.check_policies import policy_faults
+from holdfast.define.check_sources import source_faults
+from holdfast.define.columns import Column
+from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Encoded, Expr, Label
+from holdfast.define.faults import Fault, duration_fault, fault
+from holdfast.define.sources import Entity, Snapshot, Source
+from holdfast.define.use_case import Every, UseCase
+from holdfast.define.value import InventoryCost
+from holdfast.define.walk import key_words, value_kind, walk
+from holdfast.errors import DefinitionError, Site
+
+__all__ = ["Check", "Gap", "check", "sources_of"]
+
+_NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+_NUMERIC = {"sum", "mean", "std"}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something the language can say and this version cannot run yet."""
+
+    what: str
+    where: str
+    code: str = "HF901"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of checking one definition."""
+
+    use_case: UseCase
+    faults: tuple[DefinitionError, ...]
+    gaps: tuple[Gap, ...] = field(default=())
+
+    def raise_for_faults(self) -> None:
+        """Raise one `DefinitionError` that carries every fault; return when there are none."""
+        if not self.faults:
+            return
+        first = self.faults[0]
+        more = len(self.faults) - 1
+        what = first.what + (f" (and {more} more)" if more else "")
+        raise DefinitionError(
+            what, code=first.code, site=first.site, hint=first.hint, faults=self.faults
+        )
+
+
+def check(use_case: UseCase) -> Check:
+    """Return every fault of a definition, in the order of its lines, and its gaps."""
+    faults: list[Fault] = list(_use_case_faults(use_case))
+    for source in sources_of(use_case):
+        faults += source_faults(source)
+    for name, feature in use_case.features.features.items():
+        faults += _feature_faults(use_case, name, feature)
+    faults += _label_faults(use_case)
+    faults += policy_faults(use_case)
+    unique = list({str(f): f for f in faults}.values())
+    unique.sort(key=lambda f: (f.site.file, f.site.line) if isinstance(f.site, Site) else ("", 0))
+    return Check(use_case, tuple(unique), tuple(_gaps(use_case)))
+
+
+def sources_of(use_case: UseCase) -> list[type[Source]]:
+    """Return every source a use case reads, the one decisions are made for first."""
+    found: dict[type[Source], None] = {}
+    if not isinstance(use_case.each, Every):
+        found[use_case.each] = None
+    roots: list[Any] = [use_case.predict, *use_case.features.features.values()]
+    value = use_case.value
+    if isinstance(value, InventoryCost):
+        roots += [value.underage, value.overage]
+    else:
+        roots += value.decisions.values()
+    for root in roots:
+        for source in _sources_in(root):
+            found[source] = None
+    return list(found)
+
+
+def _sources_in(expression: Any) -> Iterator[type[Source]]:
+    for node in walk(expression):
+        if isinstance(node, Column) and node.source is not None:
+            yield node.source
+        elif isinstance(node, Aggregate | Label):
+            yield node.source
+            yield from (key for key in node.keys if isinstance(key, type))
+            if node.of is not None:
+                yield from _sources_in(node.of)
+        elif isinstance(node, Encoded) and node.of is not None:
+            yield from _sources_in(node.of)
+
+
+def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
+    if not _NAME.match(use_case.name):
+        yield fault(
+            f'"{use_case.name}" cannot name a use case',
+            code="HF113",
+            site=use_case.site,
+            hint="use lower-case letters, digits and hyphens, such as `card-fraud`",
+        )
+    if not use_case.features.features:
+        yield fault(
+            f"`{use_case.features.__name__}` has no features",
+            code="HF114",
+            site=use_case.features.site,
+            hint="assign at least one expression, such as `amount = Payment.amount`",
+        )
+    each = use_case.each
+    if isinstance(each, Every):
+        yield from duration_fault(each.period, each.site)
+    elif issubclass(each, Snapshot):
+        yield fault(
+            f"`each={each.__name__}` is a Snapshot, and decisions are made for events",
+            code="HF123",
+            site=use_case.site,
+            hint="use an Event, or `hf.Every(...)`",
+        )
+
+
+def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[Fault]:
+    for node in walk(feature):
+        if isinstance(node, Label):
+            yield from _ahead_faults(name, node)
+        elif isinstance(node, Aggregate):
+            yield from _aggregate_faults(use_case, name, node)
+        elif isinstance(node, Column):
+            yield from _bare_faults(use_case, name, node)
+        elif isinstance(node, Apply) and "prediction" in [a for a in node.args if type(a) is str]:
+            yield fault(
+                f"`{name}` uses the prediction, which does not exist before the features",
+                code="HF110",
+                site=node.site,
+                hint="`.correct` belongs in the value of a decision",
+            )
+
+
+def _ahead_faults(name: str, label: Label[Any]) -> Iterator[Fault]:
+    if label.source.known_time() is None:
+        yield fault(
+            f"`{name}` looks {label.ahead} ahead, so it cannot be a feature",
+            code="HF103",
+            site=label.site,
+            hint=f'`ahead=` is for labels; write `over="{label.ahead}"` to look back',
+        )
+    yield from _grouping_faults(label)
+
+
+def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[Fault]:
+    source, each = column.source, use_case.each
+    if source is None:
+        return
+    late = {c.known_at for c in source.columns.values() if c.known_at}
+    if column is use_case.predict or column.is_label or column.attr in late:
+        yield fault(
+            f"`{name}` is `{column!r}`, which is known only after the decision",
+            code="HF110",
+            site=column.site,
+            hint="aggregate it over the past; only matured rows count there",
+        )
+    elif not issubclass(source, Snapshot) and source is not each and not isinstance(each, Every):
+        yield fault(
+            f"`{name}` is a bare column of `{source.__name__}`, but decisions are made for each "
+            f"`{each.__name__}`",
+            code="HF108",
+            site=column.site,
+            hint=f"aggregate it: `{source.__name__}.by(...).last({column!r}, over=...)`",
+        )
+    elif issubclass(source, Snapshot) and not isinstance(each, Every):
+        for key in _reference_keys(source):
+            yield from _reach_faults(each, source, key, name)
+
+
+def _reference_keys(source: type[Source]) -> list[Any]:
+    return [getattr(key, "to", None) for key in source.columns.values() if getattr(key, "to", None)]
+
+
+def _aggregate_faults(
+    use_case: UseCase, name: str, aggregate: Aggregate[Any]
+) -> Iterator[Fault]:
+    source, each = aggregate.source, use_case.each
+    yield from _grouping_faults(aggregate)
+    if source.without_time:
+        yield fault(
+            f"`{name}` looks back over `{source.__name__}`, which has no time",
+            code="HF117",
+            site=aggregate.site,
+            hint="windows need an `hf.EventTime()`; without one only bare columns are features",
+        )
+    if " ahead " in aggregate.over or not aggregate.over:
+        yield fault(
+            f"`{name}` needs either `over=` or `ahead=`",
+            code="HF105",
+            site=aggregate.site,
+            hint='write `over="7d"` to look back, or `over="all"`',
+        )
+    else:
+        if aggregate.over != ALL_TIME:
+            yield from duration_fault(aggregate.over, aggregate.site)
+        if aggregate.offset:
+            yield from duration_fault(aggregate.offset, aggregate.site)
+    yield from _type_faults(name, aggregate)
+    if isinstance(each, Every):
+        return
+    for key in aggregate.keys:
+        yield from _reach_faults(each, source, key, name)
+    if aggregate.kind == "seen" and source is not each:
+        yield fault(
+            f"`{name}` asks whether this row's `{aggregate.of!r}` was seen, but the row is a "
+            f"`{each.__name__}`",
+            code="HF109",
+            site=aggregate.site,
+            hint=f"`seen` takes a column of `{each.__name__}`",
+        )
+
+
+def _type_faults(name: str, aggregate: Aggregate[Any] | Label[Any]) -> Iterator[Fault]:
+    if aggregate.of is None:
+        return
+    kind = value_kind(aggregate.of)
+    if (aggregate.kind in _NUMERIC and kind in ("category", "text")) or (
+        aggregate.kind in ("min", "max") and kind in ("category", "text")
+    ):
+        yield fault(
+            f"`{name}` takes the {aggregate.kind} of a {kind}",
+            code="HF118",
+            site=aggregate.site,
+            hint="use count, last, first or seen, or a number",
+        )
+    for node in walk(aggregate.of):
+        if isinstance(node, Column) and node.source not in (None, aggregate.source):
+            yield fault(
+                f"`{name}` aggregates rows of `{aggregate.source.__name__}` but reads `{node!r}`",
+                code="HF108",
+                site=aggregate.site,
+                hint=f"use a column of `{aggregate.source.__name__}`",
+            )
+        if isinstance(node, Aggregate):
+            yield fault(
+                f"`{name}` aggregates another window feature",
+                code="HF118",
+                site=aggregate.site,
+                hint="aggregate a column, or a label",
+            )
+
+
+def _grouping_faults(aggregate: Aggregate[Any] | Label[Any]) -> Iterator[Fault]:
+    source = aggregate.source
+    if not aggregate.keys:
+        yield fault(
+            f"`{source.__name__}.by()` names nothing to group by",
+            code="HF102",
+            site=aggregate.site,
+            hint=f"write `{source.__name__}.by(SomeEntity)`",
+        )
+    for key in aggregate.keys:
+        if isinstance(key, Column):
+            if key.source is not source or key.kind not in ("key", "category", "string"):
+                yield fault(
+                    f"`{source.__name__}` cannot be grouped by `{key!r}`",
+                    code="HF102",
+                    site=aggregate.site,
+                    hint=f"name a key or category column of `{source.__name__}`",
+                )
+            continue
+        columns = source.keys_to(key)
+        if not columns and key is not source:
+            known = [c.attr for c in source.columns.values() if c.kind == "key"]
+            yield fault(
+                f"`{source.__name__}` cannot be grouped by {key_words(key)}: "
+                "no column refers to it",
+                code="HF102",
+                site=aggregate.site,
+                hint=f"its keys are {', '.join(known) or 'none'}; "
+                f"add `... = hf.Key({key_words(key)})`",
+            )
+        if len(columns) > 1:
+            names = " or ".join(f"`{source.__name__}.{c.attr}`" for c in columns)
+            yield fault(
+                f"`{source.__name__}` refers to {key_words(key)} twice",
+                code="HF106",
+                site=aggregate.site,
+                hint=f"pass the column: {names}",
+            )
+
+
+def _reach_faults(
+    each: type[Source], source: type[Source], key: Any, name: str
+) -> Iterator[Fault]:
+    if isinstance(key, Column):
+        if source is each:
+            return
+        key = getattr(key, "to", None)
+    if key is each or key is None:
+        return
+    columns = each.keys_to(key)
+    if not columns:
+        yield fault(
+            f"`{name}` needs the {key_words(key)} of each `{each.__name__}`, which has none",
+            code="HF107",
+            site=each.site,
+            hint=f"add `... = hf.Key({key_words(key)})` to `{each.__name__}`",
+        )
+    elif len(columns) > 1 and source is not each:
+        yield fault(
+            f"`{each.__name__}` refers to {key_words(key)} twice, so `{name}` is ambiguous",
+            code="HF106",
+            site=each.site,
+            hint="give each of the two its own Entity",
+        )
+
+
+def _label_faults(use_case: UseCase) -> Iterator[Fault]:
+    predict, each = use_case.predict, use_case.each
+    if isinstance(predict, Label):
+        yield from duration_fault(predict.ahead, predict.site)
+        yield from _grouping_faults(predict)
+        yield from _type_faults("predict", predict)
+        if isinstance(each, Every):
+            return
+        if each.without_time:
+            yield fault(
+                f"`{each.__name__}` has no time, so its label cannot lie ahead",
+                code="HF117",
+                site=predict.site,
+                hint="make the label a column with `known_later=True`",
+            )
+        for key in predict.keys:
+            yield from _reach_faults(each, predict.source, key, "predict")
+    elif not getattr(predict, "is_label", False) or predict.source is not each:
+        yield fault(
+            "`predict` is not a label",
+            code="HF111",
+            site=use_case.site,
+            hint='look forward with `ahead="7d"`, or give a column of the row '
+            '`known_after="7d"`, `known_at=` or, without time, `known_later=True`',
+        )
+
+
+def _gaps(use_case: UseCase) -> Iterator[Gap]:
+    if isinstance(use_case.each, Every):
+        yield Gap("decisions on a schedule (`hf.Every`)", str(use_case.each.site))
+    for name, feature in use_case.features.features.items():
+        for node in walk(feature):
+            if isinstance(node, Encoded):
+                yield Gap(f"`{name}`: `{node.kind}` features", str(node.site))
+            elif isinstance(node, Label):
+                yield Gap(f"`{name}`: features over a known future", str(node.site))
+            elif isinstance(node, Aggregate) and isinstance(node.of, Label):
+                if node.of.kind not in ("any", "count", "sum", "last", "first", "max", "min"):
+                    yield Gap(f"`{name}`: `{node.of.kind}` of a label ahead", str(node.site))
+    predict = use_case.predict
+    if value_kind(predict) == "category":
+        yield Gap("a label with more than two classes", str(predict.site))
+    for candidate in use_case.training.candidates:
+        if candidate.kind == "seasonal_naive":
+            yield Gap("`hf.SeasonalNaive`", str(use_case.training.site))
+    if use_case.release.stages:
+        yield Gap("release stages (`holdfast release`)", str(use_case.release.site), "HF903")
+    if use_case.monitoring.alerts:
+        yield Gap("monitoring alerts", str(use_case.monitoring.site), "HF903")
+    if use_case.retraining.every or use_case.retraining.when:
+        yield Gap("retraining by itself", str(use_case.retraining.site), "HF903")

@@ -1,0 +1,90 @@
+"""The feature set of a use case."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from holdfast.define.columns import Column
+from holdfast.define.expressions import Encoded, Expr, Moment
+from holdfast.errors import Site
+
+__all__ = ["Calendar", "Features", "calendar", "tfidf"]
+
+
+class Features:
+    """Subclass and assign expressions; each attribute is one feature, named by its attribute."""
+
+    features: ClassVar[dict[str, Expr[Any]]] = {}
+    site: ClassVar[Site]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        inherited = {k: v for base in reversed(cls.__mro__[1:]) for k, v in _expressions(base)}
+        cls.features = {**inherited, **dict(_expressions(cls))}
+        cls.site = Site.here()
+
+
+def _expressions(owner: type) -> list[tuple[str, Expr[Any]]]:
+    return [(name, value) for name, value in vars(owner).items() if isinstance(value, Expr)]
+
+
+class Calendar:
+    """Features of the moment of prediction itself, in one time zone (an IANA name).
+
+    >>> Calendar("Europe/Lisbon").hour.zone
+    'Europe/Lisbon'
+    """
+
+    def __init__(self, zone: str = "UTC") -> None:
+        self.zone = zone
+
+    @property
+    def minute(self) -> Moment[int]:
+        """The minute of the hour, 0 to 59."""
+        return Moment("minute", self.zone)
+
+    @property
+    def hour(self) -> Moment[int]:
+        """The hour of the day, 0 to 23."""
+        return Moment("hour", self.zone)
+
+    @property
+    def weekday(self) -> Moment[int]:
+        """The day of the week, Monday 0 to Sunday 6."""
+        return Moment("weekday", self.zone)
+
+    @property
+    def is_weekend(self) -> Moment[bool]:
+        """Whether it is Saturday or Sunday."""
+        return Moment("is_weekend", self.zone)
+
+    @property
+    def day(self) -> Moment[int]:
+        """The day of the month, 1 to 31."""
+        return Moment("day", self.zone)
+
+    @property
+    def month(self) -> Moment[int]:
+        """The month, 1 to 12."""
+        return Moment("month", self.zone)
+
+    @property
+    def year(self) -> Moment[int]:
+        """The year."""
+        return Moment("year", self.zone)
+
+    def at(self, zone: str) -> Calendar:
+        """Return the calendar of another time zone."""
+        return Calendar(zone)
+
+    def holidays(self, country: str, *, ahead: str) -> Expr[int]:
+        """Return how many public holidays fall in the coming window."""
+        return Encoded("holidays", None, (("country", country), ("ahead", ahead)))
+
+
+calendar = Calendar()
+
+
+def tfidf(text: Column[str], *, words: int) -> Expr[list[float]]:
+    """Return weighted word counts, with the vocabulary learnt on the training window only."""
+    return Encoded("tfidf", text, (("words", words),))

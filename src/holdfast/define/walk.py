@@ -1,0 +1,92 @@
+"""Walking expressions: what stands inside one, and how it reads in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.define.columns import Column
+from holdfast.define.expressions import Aggregate, Apply, Encoded, Expr, Label, Moment
+from holdfast.define.sources import Entity, Source
+
+__all__ = ["children", "key_words", "value_kind", "walk", "words"]
+
+_INFIX = {"+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "&", "|"}
+_BOOLEAN = {"<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "is_missing"}
+_SAME_KIND = {"min", "max", "first", "last"}
+
+
+def children(expression: Any) -> tuple[Any, ...]:
+    """Return the expressions directly inside one; the inside of an aggregation is not looked at."""
+    return expression.args if isinstance(expression, Apply) else ()
+
+
+def walk(expression: Any) -> Iterator[Any]:
+    """Yield an expression and everything inside it, aggregations as leaves."""
+    yield expression
+    for child in children(expression):
+        yield from walk(child)
+
+
+def value_kind(expression: Any) -> str:
+    """Return "boolean", "category", "text", "time" or "number"."""
+    if isinstance(expression, Column):
+        kinds = {"boolean": "boolean", "category": "category", "string": "category"}
+        kinds |= {"key": "category", "text": "text"}
+        kinds |= {"time": "time", "event_time": "time", "known_time": "time"}
+        return kinds.get(expression.kind, "number")
+    if isinstance(expression, Aggregate | Label):
+        if expression.kind in ("any", "seen"):
+            return "boolean"
+        return value_kind(expression.of) if expression.kind in _SAME_KIND else "number"
+    if isinstance(expression, Apply):
+        if expression.op == "when":
+            return value_kind(expression.args[1])
+        return "boolean" if expression.op in _BOOLEAN else "number"
+    if isinstance(expression, Moment):
+        return "boolean" if expression.part == "is_weekend" else "number"
+    if isinstance(expression, Encoded):
+        return "text" if expression.kind == "tfidf" else "number"
+    return {bool: "boolean", str: "category"}.get(type(expression), "number")
+
+
+def key_words(key: Entity | type[Source] | Column[Any]) -> str:
+    """Return a grouping key in words."""
+    if isinstance(key, Entity):
+        return key.key
+    return repr(key) if isinstance(key, Column) else key.__name__
+
+
+def words(expression: Any) -> str:
+    """Return an expression as a person would read it.
+
+    >>> words(3.5)
+    '3.5'
+    """
+    if isinstance(expression, Column):
+        return repr(expression)
+    if isinstance(expression, Aggregate | Label):
+        return _aggregate_words(expression)
+    if isinstance(expression, Moment):
+        return f"{expression.part} of the moment ({expression.zone})"
+    if isinstance(expression, Encoded):
+        return f"{expression.kind}({words(expression.of) if expression.of is not None else ''})"
+    if isinstance(expression, Apply):
+        inner = [words(arg) for arg in expression.args]
+        if expression.op in _INFIX:
+            return f"({inner[0]} {expression.op} {inner[1]})"
+        if expression.op == "~":
+            return f"not {inner[0]}"
+        return f"{expression.op}({', '.join(inner)})"
+    return f"{expression:g}" if isinstance(expression, float) else str(expression)
+
+
+def _aggregate_words(aggregate: Aggregate[Any] | Label[Any]) -> str:
+    what = aggregate.kind.replace("_", " ")
+    of = words(aggregate.of) if aggregate.of is not None else aggregate.source.__name__
+    by = ", ".join(key_words(key) for key in aggregate.keys)
+    if isinstance(aggregate, Label):
+        return f"{what} of {of} per {by}, {aggregate.ahead} ahead"
+    over = "all time" if aggregate.over == "all" else aggregate.over
+    back = f", {aggregate.offset} earlier" if aggregate.offset else ""
+    return f"{what} of {of} per {by} over {over}{back}"
