@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SECTION = re.compile(r"^### `?([\w-]+)`?\n+(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+UNSHOWN = {"site"}  # found by Holdfast itself
 UNWRITTEN = "SENTENCE MISSING"
 
 LANGUAGE_HEAD = """\
@@ -59,7 +60,10 @@ def _signature(name: str, thing: Any) -> list[str]:
         parameters = list(inspect.signature(thing).parameters.values())
     except (TypeError, ValueError):
         return []
-    shown = ", ".join(_parameters([p for p in parameters if not p.name.startswith("_")]))
+    given = [p for p in parameters if not p.name.startswith("_") and p.name not in UNSHOWN]
+    if not given:
+        return []
+    shown = ", ".join(_parameters(given))
     return ["```python", f"hf.{name}({shown})", "```", ""]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.conftest import ROOT
@@ -51,3 +53,15 @@ def test_a_wrong_import_is_found(contract: str, tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout + result.stderr
     assert "BROKEN" in result.stdout
     assert module.partition(".")[0] in result.stdout
+
+
+@pytest.mark.parametrize("edge", ["models", "stores"])
+def test_adapters_do_not_know_one_another(edge: str) -> None:
+    """An adapter is a module that the edge's `open.py` names."""
+    text = (ROOT / "src" / "holdfast" / edge / "open.py").read_text(encoding="utf-8")
+    named = set(re.findall(rf"holdfast\.{edge}\.\w+", text))
+    adapters = named - {f"holdfast.{edge}.{name}" for name in ("base", "open", "files")}
+    graph = grimp.build_graph("holdfast", cache_dir=None)
+    assert len(adapters) > 1
+    for adapter in adapters:
+        assert graph.find_modules_directly_imported_by(adapter) & adapters == set(), adapter
