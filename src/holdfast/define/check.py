@@ -12,7 +12,7 @@ from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Encoded, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
-from holdfast.define.sources import Entity, Snapshot, Source
+from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import key_words, value_kind, walk
@@ -181,9 +181,7 @@ def _reference_keys(source: type[Source]) -> list[Any]:
     return [getattr(key, "to", None) for key in source.columns.values() if getattr(key, "to", None)]
 
 
-def _aggregate_faults(
-    use_case: UseCase, name: str, aggregate: Aggregate[Any]
-) -> Iterator[Fault]:
+def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -> Iterator[Fault]:
     source, each = aggregate.source, use_case.each
     yield from _grouping_faults(aggregate)
     if source.without_time:
@@ -290,12 +288,10 @@ def _grouping_faults(aggregate: Aggregate[Any] | Label[Any]) -> Iterator[Fault]:
             )
 
 
-def _reach_faults(
-    each: type[Source], source: type[Source], key: Any, name: str
-) -> Iterator[Fault]:
+def _reach_faults(each: type[Source], source: type[Source], key: Any, name: str) -> Iterator[Fault]:
+    if source is each:  # a row knows its own keys; whether it has them was asked before
+        return
     if isinstance(key, Column):
-        if source is each:
-            return
         key = getattr(key, "to", None)
     if key is each or key is None:
         return
@@ -307,7 +303,7 @@ def _reach_faults(
             site=each.site,
             hint=f"add `... = hf.Key({key_words(key)})` to `{each.__name__}`",
         )
-    elif len(columns) > 1 and source is not each:
+    elif len(columns) > 1:
         yield fault(
             f"`{each.__name__}` refers to {key_words(key)} twice, so `{name}` is ambiguous",
             code="HF106",

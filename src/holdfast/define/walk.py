@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.define.columns import Column
-from holdfast.define.expressions import Aggregate, Apply, Encoded, Expr, Label, Moment
+from holdfast.define.expressions import Aggregate, Apply, Encoded, Label, Moment
 from holdfast.define.sources import Entity, Source
 
 __all__ = ["children", "key_words", "value_kind", "walk", "words"]

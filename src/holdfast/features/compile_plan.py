@@ -1,0 +1,308 @@
+"""Compiling a checked definition to its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.core.duration import duration_us
+from holdfast.core.fingerprint import category_id
+from holdfast.define.check import check, sources_of
+from holdfast.define.columns import Column
+from holdfast.define.expressions import (
+    ALL_TIME,
+    Aggregate,
+    Apply,
+    Encoded,
+    Expr,
+    Label,
+    Moment,
+)
+from holdfast.define.schema import schema_of
+from holdfast.define.sources import Snapshot, Source
+from holdfast.define.use_case import Every, UseCase
+from holdfast.define.value import InventoryCost
+from holdfast.define.walk import value_kind, walk, words
+from holdfast.errors import DefinitionError, InternalError
+from holdfast.features.operators import AggregateSpec, ViewSpec
+from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
+from holdfast.features.rows import Builder, Program
+
+__all__ = ["compile_plan"]
+
+
+def compile_plan(use_case: UseCase) -> Plan:
+    """Return the plan of a use case.
+
+    Raises:
+        DefinitionError: with every fault (HF1xx), or when it uses what cannot run yet (HF901).
+    """
+    checked = check(use_case)
+    checked.raise_for_faults()
+    blocking = [gap for gap in checked.gaps if gap.code == "HF901"]
+    if blocking:
+        raise DefinitionError(
+            f'"{use_case.name}" uses what this version cannot run yet: '
+            + "; ".join(f"{gap.what} ({gap.where})" for gap in blocking),
+            code="HF901",
+            site=use_case.site,
+            hint="the definition is valid; `holdfast check` lists each gap",
+        )
+    return _Compiler(use_case).plan()
+
+
+@dataclass
+class _View:
+    source: type[Source]
+    keys: tuple[str, ...]
+    lookup: tuple[str, ...]
+    label: int
+    values: dict[str, Expr[Any]] = field(default_factory=dict)
+    aggregates: list[AggregateSpec] = field(default_factory=list)
+
+
+class _Compiler:
+    def __init__(self, use_case: UseCase) -> None:
+        if isinstance(use_case.each, Every):
+            raise InternalError("a schedule passed the check", code="HF900")
+        self.use_case, self.each = use_case, use_case.each
+        self.views: dict[tuple[Any, ...], _View] = {}
+        self.labels: list[tuple[Any, LabelPlan]] = []
+
+    def plan(self) -> Plan:
+        use_case = self.use_case
+        self._label(use_case.predict, self.each)
+        builder, features = Builder(), []
+        for name, feature in use_case.features.features.items():
+            self._emit(builder, feature)
+            builder.output()
+            kind = value_kind(feature)
+            features.append(
+                FeaturePlan(
+                    name=name,
+                    kind="number" if kind == "time" else kind,
+                    words=words(feature),
+                    where=str(feature.site),
+                )
+            )
+        value = self._value()
+        predict = use_case.predict
+        return Plan(
+            use_case=use_case.name,
+            each=self.each.__name__,
+            task="binary" if value_kind(predict) == "boolean" else "regression",
+            schemas={source.__name__: schema_of(source) for source in sources_of(use_case)},
+            labels=tuple(label for _, label in self.labels),
+            views=tuple(self._view_plan(view) for view in self.views.values()),
+            features=tuple(features),
+            program=builder.build(),
+            value=value,
+        )
+
+    def _value(self) -> ValuePlan:
+        value, builder = self.use_case.value, Builder()
+        if isinstance(value, InventoryCost):
+            worths = {"underage": value.underage, "overage": value.overage}
+            kind = "inventory"
+        else:
+            worths, kind = value.decisions, "payoff"
+        for worth in worths.values():
+            self._emit(builder, worth)
+            builder.output()
+        return ValuePlan(
+            kind=kind,
+            currency=value.currency,
+            decisions=() if kind == "inventory" else tuple(worths),
+            program=builder.build(),
+        )
+
+    def _emit(self, builder: Builder, node: Any) -> None:
+        """Write the row-level code of an expression as seen from a row of `each`."""
+        if isinstance(node, Apply):
+            for argument in node.args:
+                self._emit(builder, argument)
+            builder.op(node.op)
+        elif node is self.use_case.predict:
+            builder.input("label")
+        elif isinstance(node, Aggregate):
+            builder.input(self._aggregate(node))
+        elif isinstance(node, Column):
+            if node.source is not None and issubclass(node.source, Snapshot):
+                builder.input(self._in_force(node))
+            else:
+                builder.input(f"row.{node.attr}")
+        elif isinstance(node, Moment):
+            builder.input("moment")
+            builder.calendar(node.part, node.zone)
+        elif isinstance(node, str):
+            if node == "prediction":
+                builder.input("prediction")
+            else:
+                builder.const(category_id(node))
+        elif isinstance(node, bool | int | float):
+            builder.const(float(node))
+        else:
+            raise InternalError(f"cannot compile {type(node).__name__}", code="HF900")
+
+    def _in_force(self, column: Column[Any]) -> str:
+        """Return the input of a Snapshot's column: the last value known for the row's keys."""
+        source = column.source
+        if source is None:
+            raise InternalError("a column without a source", code="HF900")
+        keys = [c for c in source.columns.values() if getattr(c, "to", None) is not None]
+        targets = tuple(getattr(key, "to", None) or key for key in keys)
+        whole = Aggregate("last", source, targets, column, ALL_TIME, "", column.site)
+        return self._aggregate(whole)
+
+    def _aggregate(self, node: Aggregate[Any]) -> str:
+        source = node.source
+        label = self._late_inside(node, source)
+        pairs = [self._key_pair(key, source, self.each) for key in node.keys]
+        keys, lookup = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+        where = (source, keys, lookup, label)
+        view = self.views.setdefault(where, _View(source, keys, lookup, label))
+        column = -1
+        if node.of is not None:
+            name = structure(node.of)
+            view.values.setdefault(name, node.of)
+            column = list(view.values).index(name)
+        spec = AggregateSpec(
+            kind=node.kind,
+            column=column,
+            window_us=0 if node.over == ALL_TIME else duration_us(node.over),
+            offset_us=duration_us(node.offset) if node.offset else 0,
+        )
+        if spec not in view.aggregates:
+            view.aggregates.append(spec)
+        return f"view.{list(self.views).index(where)}.{view.aggregates.index(spec)}"
+
+    def _late_inside(self, node: Aggregate[Any], source: type[Source]) -> int:
+        """Return the index of the label inside an aggregation, -1 where there is none."""
+        late_times = {c.known_at for c in source.columns.values() if c.known_at}
+        found = [
+            inner
+            for inner in walk(node.of)
+            if isinstance(inner, Label)
+            or (isinstance(inner, Column) and (inner.is_label or inner.attr in late_times))
+        ]
+        indices = {self._label(label, source) for label in found}
+        if len(indices) > 1:
+            raise DefinitionError(
+                "one aggregation reads two labels, which mature at different moments",
+                code="HF901",
+                site=node.site,
+                hint="aggregate each by itself and combine the features",
+            )
+        return indices.pop() if indices else -1
+
+    def _label(self, label: Any, source: type[Source]) -> int:
+        """Return the index of a label, adding it when it is new."""
+        name = structure(label)
+        for index, (known, plan) in enumerate(self.labels):
+            if known == name and plan.source == source.__name__:
+                return index
+        self.labels.append((name, self._label_plan(label, source)))
+        return len(self.labels) - 1
+
+    def _label_plan(self, label: Any, source: type[Source]) -> LabelPlan:
+        if isinstance(label, Column):
+            return LabelPlan(
+                source=source.__name__,
+                kind="column",
+                column=label.attr,
+                known_after_us=duration_us(label.known_after) if label.known_after else None,
+                known_at=label.known_at or ("" if label.is_label else label.attr),
+                known_later=label.known_later,
+                words=words(label),
+            )
+        pairs = [self._key_pair(key, label.source, source) for key in label.keys]
+        value: Program | None = None
+        if label.of is not None:
+            value = self._program([label.of], label.source, ())
+        return LabelPlan(
+            source=source.__name__,
+            kind="ahead",
+            target=label.source.__name__,
+            target_keys=tuple(p[0] for p in pairs),
+            row_keys=tuple(p[1] for p in pairs),
+            aggregate=label.kind,
+            value=value,
+            ahead_us=duration_us(label.ahead),
+            words=words(label),
+        )
+
+    def _key_pair(self, key: Any, source: type[Source], row: type[Source]) -> tuple[str, str]:
+        """Return the key's attr in the aggregated source and in the row that asks."""
+        if isinstance(key, Column):
+            if source is row:
+                return key.attr, key.attr
+            return key.attr, row.keys_to(getattr(key, "to", None))[0].attr  # type: ignore[arg-type]
+        mine = source.own_key() if key is source else source.keys_to(key)[0]
+        theirs = row.own_key() if key is row else row.keys_to(key)[0]
+        if source is row:
+            theirs = mine
+        if mine is None or theirs is None:
+            raise DefinitionError(
+                f"`{row.__name__}` has no key of its own to be found by",
+                code="HF107",
+                site=row.site,
+                hint="add `row_id = hf.Key()`",
+            )
+        return mine.attr, theirs.attr
+
+    def _program(self, outputs: list[Any], source: type[Source], late: tuple[str, ...]) -> Program:
+        """Return code over a source's own attrs, with "label" for the names in `late`."""
+        builder = Builder()
+
+        def emit(node: Any) -> None:
+            if isinstance(node, Apply):
+                for argument in node.args:
+                    emit(argument)
+                builder.op(node.op)
+            elif structure(node) in late:
+                builder.input("label")
+            elif isinstance(node, Column):
+                builder.input(node.attr)
+            elif isinstance(node, str):
+                builder.const(category_id(node))
+            elif isinstance(node, bool | int | float):
+                builder.const(float(node))
+            else:
+                raise DefinitionError(
+                    f"`{words(node)}` cannot stand inside an aggregation",
+                    code="HF118",
+                    site=getattr(node, "site", source.site),
+                    hint="use columns of the aggregated source, or its label",
+                )
+
+        for output in outputs:
+            emit(output)
+            builder.output()
+        return builder.build()
+
+    def _view_plan(self, view: _View) -> ViewPlan:
+        late = (self.labels[view.label][0],) if view.label >= 0 else ()
+        return ViewPlan(
+            source=view.source.__name__,
+            keys=view.keys,
+            lookup=view.lookup,
+            values=self._program(list(view.values.values()), view.source, late),
+            spec=ViewSpec(columns=len(view.values), aggregates=tuple(view.aggregates)),
+            label=view.label,
+        )
+
+
+def structure(node: Any) -> str:
+    """Return a text that two expressions share exactly when they mean the same."""
+    if isinstance(node, Column):
+        return f"{node.source.__name__ if node.source else ''}.{node.attr}"
+    if isinstance(node, Apply):
+        return f"{node.op}({','.join(structure(argument) for argument in node.args)})"
+    if isinstance(node, Aggregate | Label):
+        window = node.ahead if isinstance(node, Label) else f"{node.over}/{node.offset}"
+        keys = ",".join(repr(k) if not isinstance(k, type) else k.__name__ for k in node.keys)
+        of = structure(node.of) if node.of is not None else ""
+        return f"{type(node).__name__}:{node.kind}[{node.source.__name__};{keys};{window}]({of})"
+    if isinstance(node, Moment | Encoded):
+        return repr((type(node).__name__, vars(node) | {"site": None}))
+    return repr(node)

@@ -1,0 +1,159 @@
+"""Labels over history: the value of each row, and the moment from which it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.data.table import Table
+from holdfast.errors import InternalError
+from holdfast.features.compile import njit
+from holdfast.features.keys import joint_codes
+from holdfast.features.plan import LabelPlan
+from holdfast.features.rows import run
+
+__all__ = ["KINDS", "NEVER_US", "aggregate_ahead", "label_of_rows", "program_inputs"]
+
+NEVER_US = np.iinfo(np.int64).max
+"""The due time of a label that is not known yet."""
+
+KINDS = {"any": 0, "count": 1, "sum": 2, "mean": 3, "min": 4, "max": 5, "first": 6, "last": 7}
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def label_of_rows(
+    label: LabelPlan, tables: Mapping[str, Table], *, until_us: int
+) -> tuple[Floats, Ints]:
+    """Return the label of each row of its source, and when it counts, as known at `until_us`.
+
+    A label ahead counts once its horizon has passed, whatever is known earlier, and uses only
+    records known by then. A label column counts when it became known.
+
+    Returns:
+        `values` float64[n], NaN where not known; `due_us` int64[n], `NEVER_US` where not known.
+    """
+    table = tables[label.source]
+    if label.kind == "column":
+        values, due = _column(label, table)
+    else:
+        values, due = _ahead(label, table, tables[label.target])
+    unknown = np.isnan(values) | (due > until_us)
+    due = np.where(np.isnan(values), NEVER_US, due)
+    return np.where(unknown, np.nan, values), due
+
+
+def program_inputs(table: Table, names: tuple[str, ...], label: Floats | None = None) -> Floats:
+    """Return a source's columns as a matrix, float64[n, len(names)]; "label" is the label."""
+    rows = len(table.event_us)
+    matrix = np.empty((rows, len(names)), dtype=np.float64)
+    for index, name in enumerate(names):
+        if name == "label":
+            if label is None:
+                raise InternalError("a program reads a label that is not given", code="HF900")
+            matrix[:, index] = label
+        else:
+            matrix[:, index] = table.numbers(name)
+    return matrix
+
+
+def _column(label: LabelPlan, table: Table) -> tuple[Floats, Ints]:
+    values = np.array(table.numbers(label.column), dtype=np.float64)
+    if label.known_later:
+        return values, np.zeros(len(values), dtype=np.int64)
+    outcome = np.full(len(values), -1) if table.outcome_us is None else table.outcome_us
+    earliest = np.maximum(table.known_us, outcome)
+    if label.known_after_us is not None:
+        return values, np.maximum(table.event_us + label.known_after_us, earliest)
+    known = np.array(table.numbers(label.known_at), dtype=np.float64)
+    known = np.where(outcome >= 0, table.event_us, known)
+    missing = np.isnan(known)
+    due = np.maximum(np.where(missing, 0.0, known).astype(np.int64), earliest)
+    return np.where(missing, np.nan, values), np.where(missing, NEVER_US, due)
+
+
+def _ahead(label: LabelPlan, table: Table, target: Table) -> tuple[Floats, Ints]:
+    due = np.maximum(table.event_us + label.ahead_us, table.known_us)
+    (row_codes, target_codes), keys = joint_codes(
+        [(table.frame, label.row_keys), (target.frame, label.target_keys)]
+    )
+    if label.value is None:
+        amounts = np.ones(len(target_codes), dtype=np.float64)
+    else:
+        amounts = run(label.value, program_inputs(target, label.value.inputs))[:, 0]
+    position = np.arange(len(target_codes), dtype=np.int64)
+    order = np.lexsort((position, target.event_us, target_codes))
+    order = order[target_codes[order] >= 0]
+    starts = np.searchsorted(target_codes[order], np.arange(keys + 1)).astype(np.int64)
+    own = np.arange(len(row_codes), dtype=np.int64)
+    if label.source != label.target:
+        own = np.full(len(row_codes), -1, dtype=np.int64)
+    values = aggregate_ahead(
+        KINDS[label.aggregate],
+        row_codes.astype(np.int64),
+        table.event_us,
+        due,
+        own,
+        starts,
+        target.event_us[order],
+        target.known_us[order],
+        position[order],
+        amounts[order],
+        label.ahead_us,
+    )
+    return values, due
+
+
+@njit
+def aggregate_ahead(  # type: ignore[no-untyped-def]
+    kind, codes, times, due, own, starts, event, known, position, amounts, ahead
+):
+    """Aggregate the records in `[t, t + ahead)` known by `due`, for each row.
+
+    A record at exactly `t` of the row's own source counts only if it stands after it (`own` is
+    the row's position there, -1 for another source). The same code serves history and, with one
+    row, a live label.
+    """
+    out = np.empty(len(codes), dtype=np.float64)
+    for row in range(len(codes)):
+        count, total = 0, 0.0
+        smallest, largest, first, last = np.inf, -np.inf, np.nan, np.nan
+        if codes[row] >= 0:
+            low, high = starts[codes[row]], starts[codes[row] + 1]
+            begin = low + np.searchsorted(event[low:high], times[row])
+            for at in range(begin, high):
+                if event[at] >= times[row] + ahead:
+                    break
+                if known[at] > due[row] or amounts[at] != amounts[at]:
+                    continue
+                if event[at] == times[row] and own[row] >= 0 and position[at] <= own[row]:
+                    continue
+                if count == 0:
+                    first = amounts[at]
+                count += 1
+                total += amounts[at]
+                smallest = min(smallest, amounts[at])
+                largest = max(largest, amounts[at])
+                last = amounts[at]
+        if kind == 0:
+            out[row] = 1.0 if count > 0 else 0.0
+        elif kind == 1:
+            out[row] = count
+        elif kind == 2:
+            out[row] = total
+        elif count == 0:
+            out[row] = np.nan
+        elif kind == 3:
+            out[row] = total / count
+        elif kind == 4:
+            out[row] = smallest
+        elif kind == 5:
+            out[row] = largest
+        elif kind == 6:
+            out[row] = first
+        else:
+            out[row] = last
+    return out

@@ -1,0 +1,146 @@
+"""The live log: every event and outcome accepted, in one total order, each applied once."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from holdfast.define.schema import SourceSchema
+from holdfast.errors import StoreError
+from holdfast.stores.base import OnlineStore, Transaction
+
+__all__ = ["EVENT", "OUTCOME", "SPACES", "Head", "Log", "Record"]
+
+SPACES = ("log", "state", "pending", "label", "seen", "meta", "predictions")
+"""The spaces of an online store that holds a log and the state folded from it."""
+
+EVENT, OUTCOME = 0, 1
+_HEAD = struct.Struct(">qq")
+_OFFSET = struct.Struct(">q")
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the log stands: its clock (us, never goes back) and the next offset."""
+
+    clock_us: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One accepted record. `known_us` is the log's clock when it was accepted."""
+
+    offset: int
+    source: str
+    kind: int
+    known_us: int
+    row: dict[str, Any]
+
+
+class Log:
+    """The log inside an online store; written only within a transaction of its caller.
+
+    Offsets go up by one. A row of a source with a key of its own is accepted once: the second
+    time `find` says where the first one is.
+    """
+
+    def __init__(self, schemas: Mapping[str, SourceSchema]) -> None:
+        self.schemas = dict(schemas)
+
+    def head(self, txn: Transaction) -> Head:
+        """Return where the log stands; offset 0 and the beginning of time when it is empty."""
+        found = txn.get("meta", b"head")
+        return Head(*_HEAD.unpack(found)) if found else Head(-(1 << 62), 0)
+
+    def set_head(self, txn: Transaction, head: Head) -> None:
+        """Move the head: after an append, or after history was folded in."""
+        txn.put("meta", b"head", _HEAD.pack(head.clock_us, head.next_offset))
+
+    def known_us(self, source: str, row: Mapping[str, Any]) -> int:
+        """Return when a row says it was known: its `KnownTime`, else its event time and lag."""
+        schema = self.schemas[source]
+        if schema.without_time:
+            return 0
+        if schema.known_time and row.get(schema.known_time) is not None:
+            return int(row[schema.known_time])
+        return int(row[schema.event_time]) + schema.lag_us
+
+    def find(self, txn: Transaction, source: str, row: Mapping[str, Any]) -> list[Any] | None:
+        """Return `[offset, prediction id or None]` of the row with this key, if accepted before."""
+        name = self.key_of(source, row)
+        found = txn.get("seen", name) if name else None
+        return None if found is None else list(_unpack(found))
+
+    def key_of(self, source: str, row: Mapping[str, Any]) -> bytes:
+        """Return the name under which a row with a key of its own is remembered, else b""."""
+        key = self.schemas[source].key
+        value = row.get(key) if key else None
+        return b"" if value is None else f"{source}\x00{value}".encode()
+
+    def append(
+        self,
+        txn: Transaction,
+        source: str,
+        row: Mapping[str, Any],
+        *,
+        head: Head,
+        kind: int = EVENT,
+        prediction: str | None = None,
+    ) -> Head:
+        """Write one record at the head and return the new head; its clock is the record's."""
+        offset = head.next_offset
+        value = _pack([source, kind, head.clock_us, dict(row)])
+        txn.put("log", _OFFSET.pack(offset), value)
+        name = self.key_of(source, row) if kind == EVENT else b""
+        if name:
+            txn.put("seen", name, _pack([offset, prediction]))
+        moved = Head(head.clock_us, offset + 1)
+        self.set_head(txn, moved)
+        return moved
+
+    def record(self, txn: Transaction, offset: int) -> Record | None:
+        """Return the record at an offset."""
+        found = txn.get("log", _OFFSET.pack(offset))
+        return None if found is None else _record(offset, found)
+
+    def records(
+        self, txn: Transaction, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        """Yield the live records from `start`, in order, up to `stop` (exclusive)."""
+        end = None if stop is None else _OFFSET.pack(stop)
+        for key, value in txn.scan("log", _OFFSET.pack(start), end):
+            yield _record(_OFFSET.unpack(key)[0], value)
+
+    def remember(self, txn: Transaction, names: Iterator[tuple[bytes, int]]) -> None:
+        """Remember rows of history by their key, so that they are not accepted again."""
+        for name, offset in names:
+            txn.put("seen", name, _pack([offset, None]))
+
+
+def _record(offset: int, value: bytes) -> Record:
+    source, kind, known, row = _unpack(value)
+    return Record(offset, source, kind, known, row)
+
+
+def open_spaces(store: OnlineStore) -> OnlineStore:
+    """Return the store after checking that it has every space the log needs.
+
+    Raises:
+        StoreError: HF305 when it was made by another version.
+    """
+    with store.transaction(write=False) as txn:
+        version = txn.get("meta", b"version")
+    if version not in (None, b"1"):
+        raise StoreError(
+            f"the online store has format {version!r}; this version reads format 1",
+            code="HF305",
+            hint="move the folder aside; it is rebuilt from the log",
+        )
+    return store

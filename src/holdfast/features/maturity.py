@@ -1,0 +1,222 @@
+"""Labels online: what waits to mature, and folding it once it does."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.data.contract import row_numbers
+from holdfast.data.table import encode_key
+from holdfast.errors import StoreError
+from holdfast.features.labels import KINDS, aggregate_ahead
+from holdfast.features.log import Record
+from holdfast.features.plan import LabelPlan, Plan
+from holdfast.features.rows import run_row
+from holdfast.stores.base import Transaction
+
+if TYPE_CHECKING:
+    from holdfast.features.online import OnlineView
+
+__all__ = ["Maturity", "Waiting"]
+
+RECORDS_PER_KEY_MAX = 100_000
+
+_WHEN = struct.Struct(">qqH")
+_DUE = struct.Struct(">q")
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+Floats = npt.NDArray[np.float64]
+Row = Mapping[str, Any]
+
+
+class Waiting(msgspec.Struct, array_like=True):
+    """A row whose label is not counted yet. `folds`: view index, key, inputs of its values."""
+
+    time_us: int
+    key: bytes
+    value: float | None
+    folds: list[tuple[int, bytes, list[float]]]
+
+
+_decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
+
+
+class Maturity:
+    """The labels that views aggregate: rows wait until due, then their label is folded.
+
+    Due strictly before the log's clock: a label that matures at the moment of a record counts
+    only after it, here as in a replay of history.
+    """
+
+    def __init__(self, plan: Plan, views: Sequence[OnlineView]) -> None:
+        self.plan, self.views = plan, views
+        self.used = sorted({view.plan.label for view in views if view.plan.label >= 0})
+
+    def record(
+        self, txn: Transaction, source: str, row: Row, *, time_us: int, known_us: int, offset: int
+    ) -> None:
+        """Take note of an accepted row: as a record of a label's target, as a row that waits."""
+        for index in self.used:
+            label = self.plan.labels[index]
+            if label.target == source:
+                self.add_target(
+                    txn, index, row, time_us=time_us, known_us=known_us, position=offset
+                )
+            if label.source == source:
+                due = self._due(label, row, time_us, known_us)
+                if due is not None:
+                    value = None
+                    if label.kind == "column":
+                        value = float(row_numbers(self._schema(label), row, (label.column,))[0])
+                    self.wait(txn, index, row, time_us=time_us, due=due, offset=offset, value=value)
+
+    def outcome(self, txn: Transaction, logged: Record, value: float, *, known_us: int) -> None:
+        """Take note of the label column of a row logged before."""
+        for index in self.used:
+            label = self.plan.labels[index]
+            if label.kind != "column" or label.column != self.plan.labels[0].column:
+                continue
+            schema = self._schema(label)
+            time_us = int(logged.row[schema.event_time])
+            due = max(time_us + (label.known_after_us or 0), known_us)
+            self.wait(
+                txn,
+                index,
+                logged.row,
+                time_us=time_us,
+                due=due,
+                offset=logged.offset,
+                value=value,
+            )
+
+    def wait(
+        self,
+        txn: Transaction,
+        index: int,
+        row: Row,
+        *,
+        time_us: int,
+        due: int,
+        offset: int,
+        value: float | None,
+    ) -> None:
+        """Let a row wait until its label is due."""
+        label, folds = self.plan.labels[index], []
+        for number, online in enumerate(self.views):
+            if online.plan.label != index:
+                continue
+            key = online.key(row, online.plan.keys)
+            if key is not None:
+                names = tuple(n for n in online.plan.values.inputs if n != "label")
+                numbers = row_numbers(self._schema(label), row, names)
+                folds.append((number, key, [float(x) for x in numbers]))
+        key = self._row_key(index, row, label.row_keys) if label.kind == "ahead" else b""
+        waiting = Waiting(time_us, key or b"", value, folds)
+        txn.put("pending", _WHEN.pack(due, offset, index), _pack(waiting))
+
+    def add_target(
+        self,
+        txn: Transaction,
+        index: int,
+        row: Row,
+        *,
+        time_us: int,
+        known_us: int,
+        position: int,
+    ) -> None:
+        """Keep a record that a label ahead may count, dropping those no row waits for."""
+        label = self.plan.labels[index]
+        key = self._row_key(index, row, label.target_keys)
+        if key is None:
+            return
+        amount = 1.0
+        if label.value is not None:
+            schema = self.plan.schemas[label.target]
+            amount = float(run_row(label.value, row_numbers(schema, row, label.value.inputs))[0])
+        kept = _records(txn.get("label", key))
+        kept = kept[kept[:, 0] >= known_us - label.ahead_us]
+        if len(kept) >= RECORDS_PER_KEY_MAX:
+            raise StoreError(
+                f"more than {RECORDS_PER_KEY_MAX} records of `{label.target}` share one key "
+                "within the label's horizon",
+                code="HF304",
+                hint="shorten `ahead=`, or check the key",
+            )
+        added = np.array([[time_us, known_us, position, amount]], dtype=np.float64)
+        txn.put("label", key, np.concatenate([kept, added]).tobytes())
+
+    def drain(self, txn: Transaction, clock_us: int) -> int:
+        """Fold every label due before the clock, in the order of their due times; how many."""
+        due_now = list(txn.scan("pending", b"", _DUE.pack(clock_us)))
+        for name, packed in due_now:
+            due, offset, index = _WHEN.unpack(name)
+            waiting = _decode_waiting(packed)
+            label = self.plan.labels[index]
+            value = waiting.value
+            if label.kind == "ahead":
+                value = self._ahead(txn, label, waiting, due, offset)
+            if value is not None and value == value:
+                self._fold(txn, waiting, value)
+            txn.delete("pending", name)
+        return len(due_now)
+
+    def _fold(self, txn: Transaction, waiting: Waiting, value: float) -> None:
+        for number, key, numbers in waiting.folds:
+            online, given = self.views[number], iter(numbers)
+            names = online.plan.values.inputs
+            inputs = np.array([value if n == "label" else next(given) for n in names])
+            online.fold(txn, key, waiting.time_us, run_row(online.plan.values, inputs))
+
+    def _ahead(
+        self, txn: Transaction, label: LabelPlan, waiting: Waiting, due: int, offset: int
+    ) -> float:
+        records = _records(txn.get("label", waiting.key)) if waiting.key else _records(None)
+        records = records[np.lexsort((records[:, 2], records[:, 0]))]
+        whole = records[:, :3].astype(np.int64)
+        own = offset if label.source == label.target else -1
+        result = aggregate_ahead(
+            KINDS[label.aggregate],
+            np.zeros(1, dtype=np.int64),
+            np.array([waiting.time_us]),
+            np.array([due]),
+            np.array([own]),
+            np.array([0, len(records)]),
+            np.ascontiguousarray(whole[:, 0]),
+            np.ascontiguousarray(whole[:, 1]),
+            np.ascontiguousarray(whole[:, 2]),
+            np.ascontiguousarray(records[:, 3]),
+            label.ahead_us,
+        )
+        return float(result[0])
+
+    def _due(self, label: LabelPlan, row: Row, time_us: int, known_us: int) -> int | None:
+        if label.kind == "ahead":
+            return max(time_us + label.ahead_us, known_us)
+        if row.get(label.column) is None:
+            return None
+        if label.known_after_us is not None:
+            return max(time_us + label.known_after_us, known_us)
+        known_at = row.get(label.known_at)
+        return None if known_at is None else max(int(known_at), known_us)
+
+    def _schema(self, label: LabelPlan) -> Any:
+        return self.plan.schemas[label.source]
+
+    def _row_key(self, index: int, row: Row, attrs: tuple[str, ...]) -> bytes | None:
+        parts = [row.get(attr) for attr in attrs]
+        if any(part is None for part in parts):
+            return None
+        return index.to_bytes(2, "big") + encode_key([str(part) for part in parts])
+
+
+def _records(packed: bytes | None) -> Floats:
+    """Return the kept records: float64[n, 4] of event time, known time, position, amount."""
+    if not packed:
+        return np.empty((0, 4), dtype=np.float64)
+    return np.frombuffer(packed, dtype=np.float64).reshape(-1, 4)

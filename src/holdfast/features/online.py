@@ -1,0 +1,182 @@
+"""Features asked now: the same kernel on the state that the log's records left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.data.contract import row_numbers
+from holdfast.data.table import encode_key
+from holdfast.errors import NotFoundError
+from holdfast.features.engine import View
+from holdfast.features.log import OUTCOME, Head, Log
+from holdfast.features.maturity import Maturity
+from holdfast.features.plan import Plan, ViewPlan
+from holdfast.features.rows import run_row
+from holdfast.stores.base import Transaction
+
+__all__ = ["Accepted", "OnlineFeatures", "OnlineView"]
+
+Floats = npt.NDArray[np.float64]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a record: its offset, and whether the log had it already."""
+
+    offset: int
+    repeated: bool = False
+    prediction: str | None = None
+
+
+class OnlineView:
+    """One view with its place in the store."""
+
+    def __init__(self, plan: ViewPlan) -> None:
+        self.plan = plan
+        self.view = View(plan.spec)
+        self.prefix = bytes.fromhex(plan.fingerprint)
+        self.empty = self.view.read(b"", 0, np.full(plan.spec.columns, np.nan))
+        self.asks_values = any(a.kind == "seen" for a in plan.spec.aggregates)
+
+    def key(self, row: Row, attrs: tuple[str, ...]) -> bytes | None:
+        """Return the state's key for a row, None where a part of the key is missing."""
+        parts = [row.get(attr) for attr in attrs]
+        if any(part is None for part in parts):
+            return None
+        return self.prefix + encode_key([str(part) for part in parts])
+
+    def fold(self, txn: Transaction, key: bytes, time_us: int, values: Floats) -> None:
+        """Fold one record into the state of its key."""
+        state = txn.get("state", key) or b""
+        txn.put("state", key, self.view.update(state, time_us, values))
+
+    def read(self, txn: Transaction, key: bytes | None, time_us: int, values: Floats) -> Floats:
+        """Return the view's aggregates for a key at a moment."""
+        state = txn.get("state", key) if key is not None else None
+        if state is None:
+            return self.empty
+        return self.view.read(state, time_us, values)
+
+
+class OnlineFeatures:
+    """The log folded one record at a time, and features read at the moment they are asked.
+
+    One record: `accept` (its place in the log; what matured before it is folded first), `read`
+    (before it is folded), `fold`. All in one transaction of the caller, so that log and state
+    can never disagree.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.log = Log(plan.schemas)
+        self.views = [OnlineView(view) for view in plan.views]
+        self.maturity = Maturity(plan, self.views)
+
+    def accept(
+        self, txn: Transaction, source: str, row: Row, *, prediction: str | None = None
+    ) -> Accepted:
+        """Give a record its place in the log, unless the log has its key already."""
+        known = self.log.find(txn, source, row)
+        if known is not None:
+            return Accepted(known[0], True, known[1])
+        head = self._advance(txn, self.log.known_us(source, row))
+        self.log.append(txn, source, row, head=head, prediction=prediction)
+        return Accepted(head.next_offset)
+
+    def fold(self, txn: Transaction, source: str, row: Row, offset: int) -> None:
+        """Fold an accepted record into every view and label that it feeds."""
+        schema = self.plan.schemas[source]
+        time_us = 0 if schema.without_time else int(row[schema.event_time])
+        known_us = self.log.head(txn).clock_us
+        for online in self.views:
+            view = online.plan
+            if view.source != source or view.label >= 0:
+                continue
+            key = online.key(row, view.keys)
+            if key is not None:
+                inputs = row_numbers(schema, row, view.values.inputs)
+                values = run_row(view.values, inputs) if view.spec.columns else inputs
+                online.fold(txn, key, time_us, values)
+        self.maturity.record(txn, source, row, time_us=time_us, known_us=known_us, offset=offset)
+
+    def read(self, txn: Transaction, row: Row) -> tuple[Floats, Floats]:
+        """Return the features of a row of `each` now, and the inputs of its value.
+
+        Returns:
+            float64[F] in the order of the plan's features; float64[R] as `ValuePlan.context`.
+        """
+        plan = self.plan
+        schema = plan.schemas[plan.each]
+        time_us = 0 if schema.without_time else int(row[schema.event_time])
+        outputs = []
+        for online in self.views:
+            view = online.plan
+            values = np.full(view.spec.columns, np.nan)
+            if online.asks_values:
+                values = run_row(view.values, row_numbers(schema, row, view.values.inputs))
+            outputs.append(online.read(txn, online.key(row, view.lookup), time_us, values))
+        features = run_row(plan.program, self._inputs(plan.program.inputs, row, outputs, time_us))
+        return features, self._inputs(plan.value.context, row, outputs, time_us)
+
+    def outcome(self, txn: Transaction, key: str, value: float) -> Accepted:
+        """Record the label column of a row of `each` that was logged before; the first one counts.
+
+        Raises:
+            NotFoundError: HF303 when the log has no row of this key.
+        """
+        plan = self.plan
+        label, schema = plan.labels[0], plan.schemas[plan.each]
+        found = self.log.find(txn, plan.each, {schema.key: key})
+        logged = self.log.record(txn, found[0]) if found else None
+        if found is None or logged is None:
+            raise NotFoundError(
+                f'no `{plan.each}` with the key "{key}" was decided here',
+                code="HF303",
+                hint="send the key of a row that was predicted; history brings its own labels",
+            )
+        name = f"outcome\x00{key}".encode()
+        earlier = txn.get("seen", name)
+        if earlier is not None:
+            return Accepted(int.from_bytes(earlier), True)
+        head = self._advance(txn, self.log.head(txn).clock_us)
+        txn.put("seen", name, head.next_offset.to_bytes(8))
+        row = {schema.key: key, label.column: value, "offset": found[0]}
+        self.log.append(txn, plan.each, row, head=head, kind=OUTCOME)
+        self.maturity.outcome(txn, logged, value, known_us=head.clock_us)
+        return Accepted(head.next_offset)
+
+    def replay(self, txn: Transaction, source: str, row: Row) -> Accepted:
+        """Accept and fold one record that is not asked about."""
+        accepted = self.accept(txn, source, row)
+        if not accepted.repeated:
+            self.fold(txn, source, row, accepted.offset)
+        return accepted
+
+    def _advance(self, txn: Transaction, known_us: int) -> Head:
+        """Move the log's clock, folding first what matured before the new moment."""
+        head = self.log.head(txn)
+        clock = max(head.clock_us, known_us)
+        self.maturity.drain(txn, clock)
+        return Head(clock, head.next_offset)
+
+    def _inputs(
+        self, names: tuple[str, ...], row: Row, outputs: list[Floats], time_us: int
+    ) -> Floats:
+        attrs = tuple(name[4:] for name in names if name.startswith("row."))
+        numbers = iter(row_numbers(self.plan.schemas[self.plan.each], row, attrs))
+        inputs = np.empty(len(names), dtype=np.float64)
+        for index, name in enumerate(names):
+            if name.startswith("row."):
+                inputs[index] = next(numbers)
+            elif name.startswith("view."):
+                _, view, output = name.split(".")
+                inputs[index] = outputs[int(view)][int(output)]
+            else:
+                inputs[index] = time_us
+        return inputs

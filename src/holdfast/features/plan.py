@@ -1,0 +1,190 @@
+"""The plan of a use case: its definition compiled to plain data, which a bundle can carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.core.fingerprint import fingerprint
+from holdfast.define.schema import SourceSchema
+from holdfast.features.operators import ViewSpec
+from holdfast.features.rows import Program
+
+__all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelPlan:
+    """How the value that becomes known later is found for each row of a source.
+
+    Either a column of the row (`column`), known `known_after_us` later or at `known_at`; or an
+    aggregation of the rows of `target` that share the row's keys, over `[t, t + ahead_us)`.
+    """
+
+    source: str
+    kind: str
+    column: str = ""
+    known_after_us: int | None = None
+    known_at: str = ""
+    known_later: bool = False
+    target: str = ""
+    target_keys: tuple[str, ...] = ()
+    row_keys: tuple[str, ...] = ()
+    aggregate: str = ""
+    value: Program | None = None
+    ahead_us: int = 0
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewPlan:
+    """One grouping of one source: what is folded, by which keys, and how a row finds its key.
+
+    `label` is the index of the label whose matured rows are folded, or -1 for rows as they come.
+    `values` computes the folded columns from the source's attrs (and "label").
+    """
+
+    source: str
+    keys: tuple[str, ...]
+    lookup: tuple[str, ...]
+    values: Program
+    spec: ViewSpec
+    label: int = -1
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of this view's state; another definition has another one."""
+        return fingerprint(_view_dict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturePlan:
+    """One feature: output `index` of the plan's program."""
+
+    name: str
+    kind: str
+    words: str
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValuePlan:
+    """What each decision is worth. Inputs: `row.*`, `view.*`, `label`, `prediction`.
+
+    kind "payoff": one output per decision; kind "inventory": underage and overage per unit.
+    """
+
+    kind: str
+    currency: str
+    decisions: tuple[str, ...]
+    program: Program
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The inputs known at the decision."""
+        return tuple(n for n in self.program.inputs if n not in ("label", "prediction"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A use case compiled: sources, labels (the predicted one first), views, features, value."""
+
+    use_case: str
+    each: str
+    task: str
+    schemas: dict[str, SourceSchema]
+    labels: tuple[LabelPlan, ...]
+    views: tuple[ViewPlan, ...]
+    features: tuple[FeaturePlan, ...]
+    program: Program
+    value: ValuePlan
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features' names, in the order of the columns of a training set."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of everything that changes a feature's value."""
+        return fingerprint(
+            [[_view_dict(view) for view in self.views], self.program.as_dict(), self.each]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "use_case": self.use_case,
+            "each": self.each,
+            "task": self.task,
+            "schemas": {name: schema.as_dict() for name, schema in self.schemas.items()},
+            "labels": [_label_dict(label) for label in self.labels],
+            "views": [_view_dict(view) for view in self.views],
+            "features": [
+                {"name": f.name, "kind": f.kind, "words": f.words, "where": f.where}
+                for f in self.features
+            ],
+            "program": self.program.as_dict(),
+            "value": {
+                "kind": self.value.kind,
+                "currency": self.value.currency,
+                "decisions": list(self.value.decisions),
+                "program": self.value.program.as_dict(),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Plan:
+        """Return the plan that `as_dict` wrote."""
+        value = data["value"]
+        return cls(
+            use_case=data["use_case"],
+            each=data["each"],
+            task=data["task"],
+            schemas={n: SourceSchema.from_dict(s) for n, s in data["schemas"].items()},
+            labels=tuple(_label_from(label) for label in data["labels"]),
+            views=tuple(_view_from(view) for view in data["views"]),
+            features=tuple(FeaturePlan(**feature) for feature in data["features"]),
+            program=Program.from_dict(data["program"]),
+            value=ValuePlan(
+                kind=value["kind"],
+                currency=value["currency"],
+                decisions=tuple(value["decisions"]),
+                program=Program.from_dict(value["program"]),
+            ),
+        )
+
+
+def _label_dict(label: LabelPlan) -> dict[str, Any]:
+    data = {name: getattr(label, name) for name in LabelPlan.__dataclass_fields__}
+    data["target_keys"], data["row_keys"] = list(label.target_keys), list(label.row_keys)
+    data["value"] = label.value.as_dict() if label.value else None
+    return data
+
+
+def _label_from(data: dict[str, Any]) -> LabelPlan:
+    value = Program.from_dict(data["value"]) if data["value"] else None
+    keys = {name: tuple(data[name]) for name in ("target_keys", "row_keys")}
+    return LabelPlan(**{**data, **keys, "value": value})
+
+
+def _view_dict(view: ViewPlan) -> dict[str, Any]:
+    return {
+        "source": view.source,
+        "keys": list(view.keys),
+        "lookup": list(view.lookup),
+        "values": view.values.as_dict(),
+        "spec": view.spec.as_dict(),
+        "label": view.label,
+    }
+
+
+def _view_from(data: dict[str, Any]) -> ViewPlan:
+    return ViewPlan(
+        source=data["source"],
+        keys=tuple(data["keys"]),
+        lookup=tuple(data["lookup"]),
+        values=Program.from_dict(data["values"]),
+        spec=ViewSpec.from_dict(data["spec"]),
+        label=data["label"],
+    )

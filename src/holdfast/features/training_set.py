@@ -1,0 +1,284 @@
+"""Training sets: the log replayed through the engine, read before each row is folded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from holdfast.core.fingerprint import category_id
+from holdfast.core.progress import SILENT, Progress
+from holdfast.data.table import Table
+from holdfast.features.engine import View
+from holdfast.features.keys import joint_codes
+from holdfast.features.labels import NEVER_US, label_of_rows, program_inputs
+from holdfast.features.plan import Plan, ViewPlan
+from holdfast.features.rows import run
+
+__all__ = ["TrainingSet", "ViewOps", "build_training_set", "view_ops"]
+
+CHUNK_ROWS = 262_144
+CATEGORY_VALUES_MAX = 100_000
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """Rows with their features as they were known, their label, and when the label counted.
+
+    `values` float64[n, F]: categories as `category_id`, missing as NaN. `context` float64[n, R]:
+    what the value of a decision needs. `label` float64[n]: NaN where not known. `matured_us`
+    int64[n]: when the label counts. `cluster` int64[n]: rows that belong to one entity.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    words: tuple[str, ...]
+    values: Floats
+    context: Floats
+    context_names: tuple[str, ...]
+    label: Floats
+    matured_us: Ints
+    time_us: Ints
+    known_us: Ints
+    cluster: Ints
+    rows: pl.DataFrame
+    categories: dict[str, dict[float, str]]
+    without_time: bool = False
+    events: int = 0
+    late: int = 0
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, index: Any) -> TrainingSet:
+        """Return the rows at an index array (whole numbers, or one truth value per row)."""
+        where = np.asarray(index)
+        where = np.flatnonzero(where) if where.dtype == np.bool_ else where
+        return replace(
+            self,
+            values=self.values[where],
+            context=self.context[where],
+            label=self.label[where],
+            matured_us=self.matured_us[where],
+            time_us=self.time_us[where],
+            known_us=self.known_us[where],
+            cluster=self.cluster[where],
+            rows=self.rows[where],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOps:
+    """The operations of one view in log order: what `View.replay` takes."""
+
+    entity: npt.NDArray[np.int32]
+    time: Ints
+    action: npt.NDArray[np.int8]
+    value_row: Ints
+    values: Floats
+    out_row: Ints
+    keys: int
+    update_rows: Ints
+
+
+def build_training_set(
+    plan: Plan,
+    tables: Mapping[str, Table],
+    *,
+    until_us: int | None = None,
+    progress: Progress = SILENT,
+) -> TrainingSet:
+    """Return the features of every row of `each` as they were known at that row.
+
+    The log is replayed in known-time order; a row is read before it is folded. `until_us` cuts
+    the log: later rows are not there, labels not known by then are NaN.
+    """
+    cut = NEVER_US - 1 if until_us is None else until_us
+    if until_us is not None:
+        tables = {name: table.known_until(cut) for name, table in tables.items()}
+    each = tables[plan.each]
+    labels = [label_of_rows(label, tables, until_us=cut) for label in plan.labels]
+    outputs: list[Floats] = []
+    events = late = 0
+    total = sum(_stream_length(view, tables) for view in plan.views)
+    with progress.step("replaying the log", total=total, unit="events") as step:
+        for view in plan.views:
+            ops = view_ops(plan, view, tables, labels=labels)
+            result = View(view.spec).replay(
+                entity=ops.entity,
+                time=ops.time,
+                action=ops.action,
+                value_row=ops.value_row,
+                values=ops.values,
+                out_row=ops.out_row,
+                outputs=each.frame.height,
+            )
+            _fill_unasked(result.values, view, ops)
+            outputs.append(result.values)
+            events, late = events + int((ops.action != 2).sum()), late + result.late
+            step.advance(_stream_length(view, tables))
+    value_names = plan.value.context
+    values = _run_rows(plan.program, each, outputs)
+    return TrainingSet(
+        names=plan.feature_names,
+        kinds=tuple(feature.kind for feature in plan.features),
+        words=tuple(feature.words for feature in plan.features),
+        values=values,
+        context=_inputs(value_names, each, outputs, slice(None)),
+        context_names=value_names,
+        label=labels[0][0],
+        matured_us=labels[0][1],
+        time_us=each.event_us,
+        known_us=each.known_us,
+        cluster=_clusters(plan, each),
+        rows=each.frame,
+        categories=_categories(plan, tables, values),
+        without_time=plan.schemas[plan.each].without_time,
+        events=events,
+        late=late,
+    )
+
+
+def view_ops(
+    plan: Plan,
+    view: ViewPlan,
+    tables: Mapping[str, Table],
+    *,
+    labels: list[tuple[Floats, Ints]],
+    reads: bool = True,
+) -> ViewOps:
+    """Return one view's updates and reads in log order.
+
+    Updates are the source's rows as they become known, or, for a label, its rows as they mature:
+    after everything known by then. A row of `each` is read before it is folded; a record of
+    another source known at the same moment counts only if the log has it before the row.
+    """
+    each, source = tables[plan.each], tables[view.source]
+    (row_codes, source_codes), keys = joint_codes(
+        [(each.frame, view.lookup), (source.frame, view.keys)]
+    )
+    label = labels[view.label] if view.label >= 0 else None
+    inputs = program_inputs(source, view.values.inputs, label[0] if label else None)
+    values = run(view.values, inputs) if view.spec.columns else np.empty((len(inputs), 0))
+    if label is None and view.source == plan.each and view.keys == view.lookup and reads:
+        rows = np.arange(len(row_codes), dtype=np.int64)
+        kept = np.flatnonzero(row_codes >= 0)
+        return ViewOps(
+            entity=row_codes[kept],
+            time=each.event_us[kept],
+            action=np.full(len(kept), 3, dtype=np.int8),
+            value_row=rows[kept],
+            values=values,
+            out_row=rows[kept],
+            keys=keys,
+            update_rows=rows[kept],
+        )
+    due = label[1] if label else source.known_us
+    updates = np.flatnonzero((source_codes >= 0) & (due < NEVER_US))
+    if label is not None:
+        updates = updates[np.argsort(due[updates], kind="stable")]
+    asked = np.flatnonzero(row_codes >= 0) if reads else np.empty(0, dtype=np.int64)
+    order = _merged(each, source, asked, updates, due=due if label else None)
+    entity = np.concatenate([row_codes[asked], source_codes[updates]])[order]
+    return ViewOps(
+        entity=entity,
+        time=np.concatenate([each.event_us[asked], source.event_us[updates]])[order],
+        action=np.repeat(np.array([2, 1], dtype=np.int8), [len(asked), len(updates)])[order],
+        value_row=np.concatenate([np.full(len(asked), -1), updates])[order].astype(np.int64),
+        values=values,
+        out_row=np.concatenate([asked, np.full(len(updates), -1)])[order].astype(np.int64),
+        keys=keys,
+        update_rows=updates,
+    )
+
+
+def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints | None) -> Ints:
+    """Return the log order of reads followed by updates."""
+    known = np.concatenate(
+        [each.known_us[asked], (source.known_us if due is None else due)[updates]]
+    )
+    if due is not None or (each.order is None and source.order is None):
+        return np.argsort(known, kind="stable")
+    ranks = [
+        table.order[rows] if table.order is not None else np.full(len(rows), -1, dtype=np.int64)
+        for table, rows in ((each, asked), (source, updates))
+    ]
+    return np.lexsort((np.concatenate(ranks), known))
+
+
+def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
+    """Give rows without a key what an entity without history has."""
+    asked = np.zeros(len(values), dtype=bool)
+    asked[ops.out_row[ops.out_row >= 0]] = True
+    if not asked.all():
+        nothing = np.full(view.spec.columns, np.nan)
+        values[~asked] = View(view.spec).read(b"", 0, nothing)
+
+
+def _stream_length(view: ViewPlan, tables: Mapping[str, Table]) -> int:
+    return tables[view.source].frame.height
+
+
+def _inputs(names: tuple[str, ...], each: Table, outputs: list[Floats], rows: slice) -> Floats:
+    """Return the inputs of a row-level program for some rows of `each`."""
+    start, stop, _ = rows.indices(len(each.event_us))
+    matrix = np.empty((stop - start, len(names)), dtype=np.float64)
+    for index, name in enumerate(names):
+        origin, _, rest = name.partition(".")
+        if origin == "row":
+            matrix[:, index] = each.numbers(rest)[rows]
+        elif origin == "view":
+            view, _, output = rest.partition(".")
+            matrix[:, index] = outputs[int(view)][rows, int(output)]
+        else:
+            matrix[:, index] = each.event_us[rows]
+    return matrix
+
+
+def _run_rows(program: Any, each: Table, outputs: list[Floats]) -> Floats:
+    rows = len(each.event_us)
+    values = np.empty((rows, program.outputs), dtype=np.float64)
+    for start in range(0, rows, CHUNK_ROWS):
+        chunk = slice(start, min(start + CHUNK_ROWS, rows))
+        values[chunk] = run(program, _inputs(program.inputs, each, outputs, chunk))
+    return values
+
+
+def _clusters(plan: Plan, each: Table) -> Ints:
+    """Return the first entity of each row as a code; rows without one stand alone."""
+    for column in plan.schemas[plan.each].columns:
+        if column.kind == "key" and column.to:
+            (codes,), keys = joint_codes([(each.frame, (column.attr,))])
+            alone = np.arange(keys, keys + len(codes), dtype=np.int64)
+            return np.where(codes >= 0, codes.astype(np.int64), alone)
+    return np.arange(len(each.event_us), dtype=np.int64)
+
+
+def _categories(
+    plan: Plan, tables: Mapping[str, Table], values: Floats
+) -> dict[str, dict[float, str]]:
+    """Return, for each category feature, the text behind each number it takes."""
+    wanted = [i for i, feature in enumerate(plan.features) if feature.kind == "category"]
+    if not wanted:
+        return {}
+    texts: dict[float, str] = {}
+    for name, schema in plan.schemas.items():
+        for column in schema.columns:
+            if column.kind in ("category", "string"):
+                distinct = tables[name].frame.get_column(column.attr).drop_nulls().unique()
+                for text in distinct.sort().head(CATEGORY_VALUES_MAX).to_list():
+                    texts[category_id(text)] = text
+    found = {}
+    for index in wanted:
+        present = np.unique(values[:, index])
+        found[plan.features[index].name] = {
+            float(i): texts[float(i)] for i in present if float(i) in texts
+        }
+    return found

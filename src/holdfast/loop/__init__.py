@@ -1,0 +1,1 @@
+"""The loop: the composition root, the only place that opens stores."""

@@ -1,0 +1,80 @@
+"""The prediction log: what was asked, what was known, what was decided, by which model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import NotFoundError
+from holdfast.stores.base import Transaction
+
+__all__ = ["Prediction", "PredictionLog", "Reason"]
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """One reason for a score, in words. `push` is on the model's own (margin) scale."""
+
+    feature: str
+    value: str
+    push: float
+    words: str
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged answer. `features` are the values served, in the order of the plan."""
+
+    prediction_id: str
+    use_case: str
+    model_version: int
+    by: str
+    at_us: int
+    offset: int
+    row: dict[str, Any]
+    features: list[float | None]
+    context: list[float | None]
+    score: float | None
+    decision: str
+    expected_value: float | None
+    expected_values: dict[str, float]
+    currency: str
+    reasons: list[Reason]
+    failure: str = ""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Prediction).decode
+
+
+class PredictionLog:
+    """The space `predictions` of the online store: written in the transaction that decides."""
+
+    def write(self, txn: Transaction, prediction: Prediction) -> None:
+        """Log one prediction under its id; ids sort by time."""
+        txn.put("predictions", prediction.prediction_id.encode(), _encode(prediction))
+
+    def read(self, txn: Transaction, prediction_id: str) -> Prediction:
+        """Return one logged prediction.
+
+        Raises:
+            NotFoundError: HF504 when there is none of this id.
+        """
+        found = txn.get("predictions", prediction_id.encode()) if prediction_id else None
+        if found is None:
+            raise NotFoundError(
+                f'there is no prediction "{prediction_id}"',
+                code="HF504",
+                hint="`holdfast status` shows the latest ids",
+            )
+        return _decode(found)
+
+    def all(self, txn: Transaction) -> Iterator[Prediction]:
+        """Yield every logged prediction, oldest first."""
+        for _, value in txn.scan("predictions"):
+            yield _decode(value)
+
+    def latest(self, txn: Transaction) -> Prediction | None:
+        """Return the newest prediction, None when there is none."""
+        found = txn.last("predictions")
+        return None if found is None else _decode(found[1])
