@@ -1,0 +1,1 @@
+"""Worlds with known truth and conformance kits, for tests of yours and ours."""
