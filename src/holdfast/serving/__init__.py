@@ -1,0 +1,1 @@
+"""Answers over HTTP and in batches, and the record of every one of them."""
