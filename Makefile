@@ -56,7 +56,7 @@ clean: ## remove caches and build outputs; the environment in .venv stays
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or newer, and found $$(python3 --version 2>&1 || echo none). Install one, then: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or newer, and found $$(python3 --version 2>/dev/null || echo none). Install one, then: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Holdfast needs Python 3.11 or newer; $(PYTHON) is %d.%d. Then: make PYTHON=python3.11 ..." % v[:2])'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
