@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, Field, dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from holdfast.core.duration import duration_us
 from holdfast.errors import DefinitionError, Site
-from holdfast.models.base import Task
+
+if TYPE_CHECKING:
+    from holdfast.models.base import Task
 
 __all__ = [
     "LightGBM",

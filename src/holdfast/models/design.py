@@ -16,6 +16,7 @@ __all__ = ["Design"]
 
 SCALE_MIN = 1e-12  # of the mean's size; a column that moves less is constant
 NUMBER_MAX = 1e150  # size of a number; squares of it stay finite
+DENSE_MAX = 1e30  # size of a standardised number; some estimators compute in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Design:
 
     def dense(self, values: FloatArray) -> FloatArray:
         """Return the table as a numpy array; each element by itself, so one row == many rows."""
-        blocks = [self._numbers(values)]
+        blocks = [np.clip(self._numbers(values), -DENSE_MAX, DENSE_MAX)]
         for codes, size in zip(self._codes(values), self.sizes, strict=True):
             blocks.append((codes[:, None] == np.arange(size + 1)).astype(np.float64))
         return np.hstack(blocks)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from holdfast.core.seed import derive
-from holdfast.errors import ContractError, DefinitionError, StoreError
+from holdfast.errors import ContractError, DefinitionError, StoreError, UserCodeError
 from holdfast.models import candidates
 from holdfast.models.base import (
     FittedModel,
@@ -187,6 +188,7 @@ class SklearnModel:
         Raises:
             DefinitionError: HF173 also when it has no `predict_proba` for a yes/no label; HF172
                 when a fitted part of it cannot be stored safely.
+            UserCodeError: HF422, when the estimator itself refuses these rows.
         """
         check_task(self.candidate, task)
         labels, weights = check_training(matrix, y, task=task, weight=weight)
@@ -195,11 +197,11 @@ class SklearnModel:
         encoding = Encoding.of(matrix)
         target = labels.astype(np.int64) if task == "binary" else labels
         table = encoding.table(matrix.values)
-        with one_thread(), warnings.catch_warnings(record=True) as said:
+        with one_thread(), warnings.catch_warnings(record=True) as said, _blame(self.candidate):
             warnings.simplefilter("always")
             estimator.fit(table, target, **extra)
+            alone = _rounds_otherwise(estimator, table, task)
         data = _stored(self.candidate, estimator)
-        estimator = from_bytes(data)
         notes = {
             "kind": "sklearn",
             "task": task,
@@ -212,9 +214,9 @@ class SklearnModel:
             signature=Signature.of(matrix, task),
             encoding=encoding,
             data=data,
-            estimator=estimator,
+            estimator=from_bytes(data),
             typical=_typical(matrix),
-            alone=_rounds_otherwise(estimator, table, task),
+            alone=alone,
             notes=notes,
         )
 
@@ -237,6 +239,19 @@ def _prepared(candidate: candidates.Sklearn, task: Task, seed: int) -> Any:
         elif last == "n_jobs":
             changes[key] = 1
     return estimator.set_params(**changes)
+
+
+@contextmanager
+def _blame(candidate: candidates.Sklearn) -> Iterator[None]:
+    """Whatever the estimator raises is a fault of its parameters or of its fit to the data."""
+    try:
+        yield
+    except Exception as error:
+        raise UserCodeError(
+            f"{candidate.name} cannot learn these rows: {error!s:.300}",
+            code="HF422",
+            hint="change its parameters, or leave it out of candidates",
+        ) from error
 
 
 def _weights(
