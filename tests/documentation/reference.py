@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 SECTION = re.compile(r"^### `?([\w-]+)`?\n+(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 UNSHOWN = {"site"}  # found by Holdfast itself
 UNWRITTEN = "SENTENCE MISSING"
@@ -24,8 +26,9 @@ the sentences on measures are written here.
 CLI_HEAD = """\
 # The command line
 
-Every verb takes `--help`. Written from the commands themselves by `make docs`.
+Written from the commands themselves by `make docs`.
 """
+HELP_COLUMNS = 92
 
 
 def written(page: str) -> dict[str, str]:
@@ -83,6 +86,30 @@ def _parameters(parameters: list[inspect.Parameter]) -> Iterator[str]:
 def _default(value: object) -> str:
     plain = value is None or isinstance(value, bool | int | float | str | tuple | list | dict)
     return repr(value) if plain and " at 0x" not in repr(value) else "..."
+
+
+def command_line(group: click.Group) -> dict[str, str]:
+    """One page for each verb, and `index` for all of them."""
+    context = click.Context(group, info_name="holdfast")
+    verbs = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    shown = {name: verb for name, verb in verbs.items() if verb is not None and not verb.hidden}
+    index = [CLI_HEAD, "| verb | what it does |", "|---|---|"]
+    for name, verb in shown.items():
+        index.append(f"| [{name}]({name}.md) | {verb.get_short_help_str(HELP_COLUMNS)} |")
+    index += ["", "```text", _help(group, "holdfast", None), "```", ""]
+    written = {"index": "\n".join(index)}
+    for name, verb in shown.items():
+        text = _help(verb, name, context)
+        written[name] = f"# `holdfast {name}`\n\n```text\n{text}\n```\n"
+    return written
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
+    """What `--help` prints, at a width of its own, so that no terminal changes the page."""
+    width = {"terminal_width": HELP_COLUMNS, "max_content_width": HELP_COLUMNS}
+    context = click.Context(command, info_name=name, parent=parent, **width)
+    lines = command.get_help(context).splitlines()
+    return "\n".join(line.rstrip() for line in lines).strip()
 
 
 def settings_read(package: Path) -> set[str]:

@@ -25,10 +25,6 @@ def test_a_public_object_says_where_users_find_it(name: str) -> None:
         assert public.__module__ == "holdfast"
 
 
-def test_dir_shows_the_public_surface() -> None:
-    assert set(NAMES) <= set(dir(holdfast))
-
-
 def test_the_version_is_the_one_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert holdfast.__version__ == project["version"]
