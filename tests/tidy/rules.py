@@ -6,7 +6,7 @@ A rule is relaxed by what code *is* or where it lives, never by naming a file th
 - `cli/output.py` is where text leaves the program, so it may print;
 - `cli/` and an edge's `open.py` import on demand, so they may import inside functions;
 - a compiled kernel (a function under a Numba decorator) has no keyword-only arguments, so it may
-  take more positional ones, and must be private in exchange.
+  take up to 12 by position.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ RULES = {
     "no-module-docstring",
     "pickle",
     "positional-arguments",
-    "public-kernel",
     "terminal",
     "undeclared-gap",
 }
@@ -154,8 +153,6 @@ def argument_rules(node: Function, *, method: bool) -> Iterator[Broken]:
     if positional > most:
         advice = "hand arrays over as a named tuple" if kernel else "use keywords"
         yield node.lineno, "positional-arguments", f"{node.name} takes {positional}; {advice}"
-    if kernel and positional > POSITIONAL_MAX and not node.name.startswith("_"):
-        yield node.lineno, "public-kernel", f"{node.name} takes {positional}; make it private"
 
 
 def name_rules(source: Source) -> Iterator[Broken]:
