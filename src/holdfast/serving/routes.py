@@ -107,6 +107,8 @@ class Router:
         """Methods of a path and the values of its parts."""
         if path in self._fixed:
             return self._fixed[path], []
+        if not path.startswith("/"):
+            raise _nothing(path)
         segments = [_decoded(segment) for segment in _segments(path)]
         fixed = self._fixed.get("/" + "/".join(segments))
         if fixed is not None and not any("/" in segment for segment in segments):
