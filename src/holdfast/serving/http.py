@@ -121,6 +121,8 @@ class ThreadedServer:
         if self._running is not None:
             self._running.stop_soon()
         self._thread.join(JOIN_S)
+        if self._fault is not None and error is None:
+            raise self._fault
 
     def _run(self) -> None:
         assert self._running is not None
@@ -152,18 +154,18 @@ class _Running:
 
     async def run(self, on_ready: Callable[[Address], None] | None, *, signals: bool) -> None:
         """Listen until told to stop, then drain."""
-        self.loop = loop = asyncio.get_running_loop()
         self.stop = asyncio.Event()
-        self.hub = hub = Hub(
-            self.application,
-            loop=loop,
-            clock=self.clock or SystemClock(),
-            timings=self.timings or Timings(),
-            local=not self.allow_remote,
-        )
-        if signals:
-            _on_signals(loop, self._told)
-        server = await loop.create_server(lambda: Connection(hub), sock=self.bound, backlog=BACKLOG)
+        self.loop = asyncio.get_running_loop()
+        try:
+            hub = self.hub = self._hub(self.loop)
+            if signals:
+                _on_signals(self.loop, self._told)
+            server = await self.loop.create_server(
+                lambda: Connection(hub), sock=self.bound, backlog=BACKLOG
+            )
+        except BaseException:
+            self.bound.close()
+            raise
         try:
             if on_ready is not None:
                 on_ready(Address(*self.bound.getsockname()[:2]))
@@ -171,6 +173,15 @@ class _Running:
         finally:
             server.close()
             await hub.drain()
+
+    def _hub(self, loop: asyncio.AbstractEventLoop) -> Hub:
+        return Hub(
+            self.application,
+            loop=loop,
+            clock=self.clock or SystemClock(),
+            timings=self.timings or Timings(),
+            local=not self.allow_remote,
+        )
 
     def _told(self) -> None:
         assert self.stop is not None and self.hub is not None

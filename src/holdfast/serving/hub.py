@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -26,6 +27,7 @@ SWEEP_DRAINING_S = 0.05
 TURNED_AWAY_MAX = 64
 HEADS_MAX = 64
 TRACEBACK_CHARS = 8000
+LOG_LINES_PER_SWEEP = 20
 LOG = logging.getLogger("holdfast.serving")
 
 KEEP = b"\r\n"
@@ -93,7 +95,10 @@ class Hub:
         self._group: dict[Peer, None] = {}
         self._empty = asyncio.Event()
         self._sweep_s = min(SWEEP_S, self.limits.idle_s / 4, self.limits.read_s / 4)
-        self._timer = loop.call_later(self._sweep_s, self._sweep)
+        self._lines = 0
+        self._skipped = True
+        self._due = loop.time() + self._sweep_s
+        self._timer = loop.call_at(self._due, self._sweep)
 
     # ------------------------------------------------------------ answers
 
@@ -109,14 +114,14 @@ class Hub:
         except HoldfastError as error:
             return self.refuse(error, request, connection)
         except Exception as error:
-            _log("unexpected_exception", request, error)
+            self._log("unexpected_exception", request, error)
             return self.refuse(_unexpected(), request, connection)
 
     def refuse(self, error: HoldfastError, request: Request, connection: bytes) -> bytes:
         """Return an error as bytes; our own faults go to the log as well."""
         response = error_response(error, request.id)
         if response.status >= 500 and error.code != "HF590":
-            _log("failed_request", request, error)
+            self._log("failed_request", request, error)
         return self.render(response, request.method, connection)
 
     def render(self, response: Response, method: str, connection: bytes) -> bytes:
@@ -143,6 +148,27 @@ class Hub:
         self._heads[status, content_type] = head
         return head
 
+    # ------------------------------------------------------------ the log
+
+    def _log(self, event: str, request: Request, error: Exception) -> None:
+        """One line of JSON, and a bounded number of them."""
+        self._lines += 1
+        if self._lines > LOG_LINES_PER_SWEEP:
+            return
+        said = {"event": event, "request_id": request.id, "method": request.method}
+        said |= {"path": request.path, "error": type(error).__name__}
+        said["message"] = sendable(str(error))
+        if not isinstance(error, HoldfastError):
+            trace = "".join(traceback.format_exception(error))
+            said["traceback"] = sendable(trace[-TRACEBACK_CHARS:])
+        LOG.error(_line(said))
+
+    def _tell_unlogged(self) -> None:
+        if self._lines > LOG_LINES_PER_SWEEP:
+            count = self._lines - LOG_LINES_PER_SWEEP
+            LOG.error(_line({"event": "failures_not_logged", "count": count}))
+        self._lines = 0
+
     # ------------------------------------------------------------ commits
 
     def enlist(self, peer: Peer) -> None:
@@ -163,7 +189,7 @@ class Hub:
         except HoldfastError as error:
             return error
         except Exception as error:
-            _log("failed_commit", Request("COMMIT", ""), error)
+            self._log("failed_commit", Request("COMMIT", ""), error)
             return _unexpected()
         return None
 
@@ -188,12 +214,16 @@ class Hub:
             self._empty.set()
 
     def _sweep(self) -> None:
+        """End what is past its time; after a long answer, first read what has arrived meanwhile."""
         now = self.loop.time()
+        self._skipped = not self._skipped and now - self._due > self._sweep_s
+        if not self._skipped:
+            for peer in (*self.peers, *self.turned_away):
+                peer.sweep(now)
         self._heads.clear()
-        for peer in (*self.peers, *self.turned_away):
-            peer.sweep(now)
-        wait = min(self._sweep_s, SWEEP_DRAINING_S) if self.draining else self._sweep_s
-        self._timer = self.loop.call_later(wait, self._sweep)
+        self._tell_unlogged()
+        self._due = now + min(self._sweep_s, SWEEP_DRAINING_S if self.draining else SWEEP_S)
+        self._timer = self.loop.call_at(self._due, self._sweep)
 
     async def drain(self) -> None:
         """Finish what was accepted, for at most `drain_s`; then close whatever is left."""
@@ -215,6 +245,7 @@ class Hub:
     def close(self) -> None:
         """Close every connection at once and stop the sweep."""
         self._timer.cancel()
+        self._tell_unlogged()
         for peer in (*self.peers, *self.turned_away):
             peer.abort()
         self._empty.set()
@@ -239,14 +270,5 @@ def _unexpected() -> InternalError:
     )
 
 
-def _log(event: str, request: Request, error: Exception) -> None:
-    said = {"event": event, "request_id": request.id, "method": request.method}
-    said |= {"path": request.path, "error": type(error).__name__, "message": sendable(str(error))}
-    if not isinstance(error, HoldfastError):
-        trace = "".join(traceback.format_exception(error))
-        said["traceback"] = sendable(trace[-TRACEBACK_CHARS:])
-    LOG.error(_line(said))
-
-
-def _line(said: dict[str, object] | dict[str, str]) -> str:
+def _line(said: Mapping[str, object]) -> str:
     return msgspec.json.encode(said).decode()

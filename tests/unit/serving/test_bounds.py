@@ -15,7 +15,7 @@ from holdfast.serving import connection as connection_module
 from holdfast.serving import hub as hub_module
 from holdfast.serving.connection import PIPELINE_TURN
 from holdfast.serving.http import ThreadedServer
-from holdfast.serving.hub import TURNED_AWAY_MAX
+from holdfast.serving.hub import LOG_LINES_PER_SWEEP, TURNED_AWAY_MAX
 from holdfast.serving.wire import Limits, Response, json_response
 from tests.unit.serving.talk import (
     HOST,
@@ -217,6 +217,30 @@ def test_the_heads_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
         kept = [reply.headers["content-type"] for reply in replies(pipe.taken())]
         assert kept == [f"text/x{n}" for n in range(5)]
         assert len(hub._heads) <= 2
+
+
+def test_a_storm_of_failures_is_counted_not_written_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("ERROR"), piped(Echo(boom=lambda request: 1 / 0)) as (connection, _, hub):
+        connection.data_received(get("/boom") * (LOG_LINES_PER_SWEEP + 10))
+        turns(hub, 2)
+        assert len(caplog.records) == LOG_LINES_PER_SWEEP
+        hub._sweep()
+        assert json.loads(caplog.messages[-1]) == {"event": "failures_not_logged", "count": 10}
+
+
+def test_time_that_the_server_was_busy_is_not_held_against_a_client() -> None:
+    with piped(Echo()) as (connection, pipe, hub):
+        connection.data_received(b"GET /")
+        hub._skipped = False
+        late = hub.loop.time() - 100
+        connection._deadline = hub._due = late
+        hub._sweep()
+        assert pipe.written == b"", "what has arrived meanwhile is read first"
+        hub._due = late
+        hub._sweep()
+        assert replies(pipe.taken())[0].status == 408
 
 
 # ---------------------------------------------------------------- commits

@@ -123,7 +123,8 @@ def test_leaving_a_threaded_server_is_a_drain() -> None:
         assert idle.ask(get()).status == half.ask(get()).status == 200
         half.send(b"GET /never")
         half.ask(b" HTTP/1.1\r\nhost: localhost\r\n\r\nGET /half")
-    assert idle.rest() == b"" and half.rest() == b""
+    with idle, half:
+        assert idle.rest() == b"" and half.rest() == b""
     with pytest.raises(OSError):
         Wire(server)
 
