@@ -15,6 +15,7 @@ from holdfast.models.base import FloatArray, Matrix
 __all__ = ["Node", "Split", "grow", "node_from_dict", "rule_lines"]
 
 THRESHOLDS_MAX = 64  # thresholds tried for a number
+QUANTILE_ROWS_MAX = 50_000  # rows that thresholds are taken from
 LEAF_ROWS_MIN = 50  # rows of a leaf, where there are enough
 LEAF_SHARE_MIN = 0.1  # of all rows, where there are few
 PRIOR_ROWS = 1.0  # rows of the overall mean mixed into each leaf: keeps margins finite
@@ -227,14 +228,17 @@ def _questions(
 ) -> list[tuple[Question, FloatArray, FloatArray]]:
     """Question, what it may be asked at, and the two sums of the rows that answer yes."""
     known = ~np.isnan(column)
-    seen, seen_sums, lost = column[known], sums[known], sums[~known].sum(axis=0)
+    seen, seen_sums, lost = column, sums, np.zeros(2)
+    if not known.all():
+        seen, seen_sums, lost = column[known], sums[known], sums[~known].sum(axis=0)
     result: list[tuple[Question, FloatArray, FloatArray]] = []
     if count and len(seen):
         levels = _binned(seen.astype(np.int64), seen_sums, count)
         result.append(("is", np.arange(count, dtype=np.float64), levels))
     elif len(seen):
         shares = np.linspace(0.0, 1.0, THRESHOLDS_MAX + 2)[:-1]
-        asked = np.unique(np.quantile(seen, shares, method="lower"))
+        thin = seen[:: 1 + len(seen) // QUANTILE_ROWS_MAX]
+        asked = np.unique(np.quantile(thin, shares, method="lower"))
         bins = _binned(np.searchsorted(asked, seen), seen_sums, len(asked) + 1)
         at_most = np.cumsum(bins, axis=0)[:-1]
         result.append(("greater", asked, seen_sums.sum(axis=0) - at_most))
