@@ -15,6 +15,8 @@ __all__ = ["from_bytes", "refused_types", "to_bytes"]
 TRUSTED = frozenset(
     {
         "scipy.interpolate._bsplines.BSpline",
+        "sklearn._loss.loss.HalfTweedieLoss",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.calibration._TemperatureScaling",
