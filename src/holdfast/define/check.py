@@ -348,9 +348,6 @@ def _gaps(use_case: UseCase) -> Iterator[Gap]:
                 yield Gap(f"`{name}`: `{node.kind}` features", str(node.site))
             elif isinstance(node, Label):
                 yield Gap(f"`{name}`: features over a known future", str(node.site))
-            elif isinstance(node, Aggregate) and isinstance(node.of, Label):
-                if node.of.kind not in ("any", "count", "sum", "last", "first", "max", "min"):
-                    yield Gap(f"`{name}`: `{node.of.kind}` of a label ahead", str(node.site))
     predict = use_case.predict
     if value_kind(predict) == "category":
         yield Gap("a label with more than two classes", str(predict.site))

@@ -271,7 +271,8 @@ def _categories(
     texts: dict[float, str] = {}
     for name, schema in plan.schemas.items():
         for column in schema.columns:
-            if column.kind in ("category", "string"):
+            asked = column.kind == "key" and f"row.{column.attr}" in plan.program.inputs
+            if column.kind in ("category", "string") or asked:
                 distinct = tables[name].frame.get_column(column.attr).drop_nulls().unique()
                 for text in distinct.sort().head(CATEGORY_VALUES_MAX).to_list():
                     texts[category_id(text)] = text

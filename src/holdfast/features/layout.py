@@ -1,0 +1,155 @@
+"""The layout of a view's state: from a spec to the tables that drive the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.features.operators import CELLS, OPERATORS, AggregateSpec, ViewSpec, hop_us
+
+__all__ = ["SEEN_VALUES_MAX", "Layout", "Scratch", "layout_of", "scratch_for"]
+
+SEEN_VALUES_MAX = 512
+"""Values that `seen` remembers per key and column."""
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Layout(NamedTuple):
+    """Tables of one view. A tile is `[hop, cells...]`; a level is a sorted run of tiles.
+
+    `levels` int64[L, 5]: hop, longest span, tile width, capacity, first cell in the scratch.
+    `slots` int64[S, 3]: what, column, cell; `level_slots` int64[L + 1]: slots of each level.
+    `windows` int64[W, 4]: level, window, offset, whether its closed tiles may be cached.
+    `window_slots` int64[W + 1] and `used` int64[...]: slots that a window folds.
+    `aggregates` int64[A, 6]: kind, window (or map), cells a, b, c, span of `seen`.
+    `maps` int64[M, 2]: column, longest window (0: all time).
+    """
+
+    levels: Ints
+    slots: Ints
+    level_slots: Ints
+    windows: Ints
+    window_slots: Ints
+    used: Ints
+    aggregates: Ints
+    maps: Ints
+    name: Floats
+
+
+class Scratch(NamedTuple):
+    """The state of one key, unpacked; and the cache of closed tiles, which only replay uses."""
+
+    tiles: Floats
+    head: Ints
+    tile_count: Ints
+    evicted: Ints
+    epoch: Ints
+    newest: Ints
+    map_ids: Floats
+    map_times: Ints
+    map_count: Ints
+    acc: Floats
+    closed: Floats
+    closed_at: Ints
+
+
+def layout_of(spec: ViewSpec, name: Floats) -> Layout:
+    """Return the tables of a spec; `name` float64[2] marks states made by it."""
+    tiled = [a for a in spec.aggregates if OPERATORS[a.kind].needs]
+    hops = sorted({hop_us(a.window_us) for a in tiled})
+    levels, slots, level_slots, cells = [], [], [0], []
+    first = 0
+    for hop in hops:
+        here = [a for a in tiled if hop_us(a.window_us) == hop]
+        wanted = sorted({(a.column, what) for a in here for what in OPERATORS[a.kind].needs})
+        cell, where = 1, {}
+        for column, what in wanted:  # a column's M2, count and sum stand side by side
+            where[what, column] = cell
+            slots.append((what, column, cell))
+            cell += CELLS[what]
+        cells.append(where)
+        level_slots.append(len(slots))
+        span = max(a.window_us + a.offset_us for a in here)
+        capacity = -(-span // hop) + 2 if hop else 1
+        levels.append((hop, span, cell, capacity, first))
+        first += capacity * cell
+    windows = sorted({(hops.index(hop_us(a.window_us)), a.window_us, a.offset_us) for a in tiled})
+    window_slots, used = [0], []
+    for level, window, offset in windows:
+        needed = {
+            (what, a.column)
+            for a in tiled
+            if (a.window_us, a.offset_us) == (window, offset)
+            for what in OPERATORS[a.kind].needs
+        }
+        for index in range(level_slots[level], level_slots[level + 1]):
+            if slots[index][:2] in needed:
+                used.append(index)
+        window_slots.append(len(used))
+    seen = [a for a in spec.aggregates if a.kind == "seen"]
+    maps = {a.column: 0 for a in seen}
+    for column in maps:
+        spans = [a.window_us for a in seen if a.column == column]
+        maps[column] = 0 if 0 in spans else max(spans)
+    rows = [
+        _aggregate_row(a, hops=hops, windows=windows, cells=cells, maps=list(maps))
+        for a in spec.aggregates
+    ]
+    return Layout(
+        levels=_table(levels, 5),
+        slots=_table(slots, 3),
+        level_slots=np.array(level_slots, dtype=np.int64),
+        windows=_table([(*w, int(w[2] == 0 and levels[w[0]][0] > 0)) for w in windows], 4),
+        window_slots=np.array(window_slots, dtype=np.int64),
+        used=np.array(used, dtype=np.int64),
+        aggregates=_table(rows, 6),
+        maps=_table(list(maps.items()), 2),
+        name=name,
+    )
+
+
+def _aggregate_row(
+    spec: AggregateSpec,
+    *,
+    hops: list[int],
+    windows: list[tuple[int, int, int]],
+    cells: list[dict[tuple[int, int], int]],
+    maps: list[int],
+) -> tuple[int, ...]:
+    operator = OPERATORS[spec.kind]
+    if not operator.needs:
+        return (operator.code, maps.index(spec.column), 0, 0, 0, spec.window_us)
+    level = hops.index(hop_us(spec.window_us))
+    found = [cells[level][what, spec.column] for what in operator.needs]
+    window = windows.index((level, spec.window_us, spec.offset_us))
+    return (operator.code, window, *found, *[0] * (4 - len(found)))
+
+
+def _table(rows: Sequence[tuple[int, ...]], width: int) -> Ints:
+    return np.array(rows, dtype=np.int64).reshape(-1, width)
+
+
+def scratch_for(layout: Layout) -> Scratch:
+    """Return an empty state with room for the longest one that the layout allows."""
+    levels, windows, maps = len(layout.levels), len(layout.windows), len(layout.maps)
+    last = layout.levels[-1] if levels else np.zeros(5, dtype=np.int64)
+    widest = int(layout.levels[:, 2].max()) if levels else 1
+    return Scratch(
+        tiles=np.zeros(int(last[4] + last[3] * last[2]), dtype=np.float64),
+        head=np.zeros(levels, dtype=np.int64),
+        tile_count=np.zeros(levels, dtype=np.int64),
+        evicted=np.zeros(levels, dtype=np.int64),
+        epoch=np.zeros(levels, dtype=np.int64),
+        newest=np.full(1, np.iinfo(np.int64).min, dtype=np.int64),
+        map_ids=np.zeros((maps, SEEN_VALUES_MAX), dtype=np.float64),
+        map_times=np.zeros((maps, SEEN_VALUES_MAX), dtype=np.int64),
+        map_count=np.zeros(maps, dtype=np.int64),
+        acc=np.zeros((windows, widest), dtype=np.float64),
+        closed=np.zeros((windows, widest), dtype=np.float64),
+        closed_at=np.full((windows, 3), -1, dtype=np.int64),
+    )
