@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         if has_body and self._parser.should_upgrade():
             self._fail(refusals.malformed("an upgrade with a body"))
         if "expect" in headers:
-            self._expect(headers["expect"], has_body)
+            self._expect(headers["expect"])
         if self._hub.local:
             self._check_local()
 
@@ -193,10 +193,10 @@ class Connection(asyncio.Protocol):
         name = self._hub.request_id()
         return Request(method, path, query, self._headers, bytes(self._body), name)
 
-    def _expect(self, expected: str, has_body: bool) -> None:
+    def _expect(self, expected: str) -> None:
         if expected.lower() != "100-continue":
             self._fail(refusals.bad_expectation(expected))
-        self._expects = has_body and self._version == "1.1"
+        self._expects = self._version == "1.1"
 
     def _check_local(self) -> None:
         """A page of another site must not reach a server meant for this machine only."""
@@ -216,8 +216,7 @@ class Connection(asyncio.Protocol):
 
     def _stop(self, error: HoldfastError) -> None:
         """Read no more; the refusal follows the answers that are still due."""
-        self._refusal = None if self._ending else error
-        self._ending = True
+        self._refusal, self._ending = error, True
 
     def _check_raw(self) -> None:
         limits = self._limits
@@ -331,7 +330,8 @@ class Connection(asyncio.Protocol):
             self._deadline = self._hub.loop.time() + self._limits.idle_s
         elif self._began:
             self._deadline = self._hub.loop.time() + self._limits.read_s
-        if self._expects and not self._body and not self._queue and not self._answers:
+        waits = self._expects and self._phase == BODY and not self._body
+        if waits and not self._queue and not self._answers:
             self._expects = False
             self._transport.write(CONTINUE)
 

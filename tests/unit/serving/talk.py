@@ -57,6 +57,7 @@ class Reply:
 
 def parse(data: bytes, *, head: bool = False) -> tuple[Reply, bytes]:
     """The first whole answer of some bytes, and what follows it."""
+    assert data.startswith(b"HTTP/1.1 "), data[:100]
     top, _, rest = data.partition(b"\r\n\r\n")
     first, *lines = top.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)

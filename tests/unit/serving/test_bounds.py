@@ -13,7 +13,7 @@ import pytest
 from holdfast.errors import StoreError
 from holdfast.serving import connection as connection_module
 from holdfast.serving import hub as hub_module
-from holdfast.serving.connection import PIPELINE_TURN
+from holdfast.serving.connection import LINGER_S, PIPELINE_TURN
 from holdfast.serving.http import ThreadedServer
 from holdfast.serving.hub import LOG_LINES_PER_SWEEP, TURNED_AWAY_MAX
 from holdfast.serving.wire import Limits, Response, json_response
@@ -189,6 +189,25 @@ def test_one_who_does_not_read_is_answered_no_further() -> None:
         connection.resume_writing()
         turns(hub, 10)
         assert len(replies(pipe.taken())) == 100 - PIPELINE_TURN and not pipe.reading_paused
+
+
+def test_nothing_is_answered_while_answers_wait_to_be_taken() -> None:
+    echo = Echo()
+    with piped(echo) as (connection, pipe, _):
+        connection.pause_writing()
+        connection.data_received(get())
+        assert echo.seen == [] and pipe.reading_paused
+        connection.resume_writing()
+        assert len(replies(pipe.taken())) == 1
+
+
+def test_one_who_does_not_close_after_a_refusal_is_cut_off() -> None:
+    with piped(Echo()) as (connection, pipe, hub):
+        connection.data_received(b"nonsense\r\n\r\n")
+        connection.sweep(hub.loop.time() + LINGER_S - 1)
+        assert pipe.ended and not pipe.aborted
+        connection.sweep(hub.loop.time() + LINGER_S + 1)
+        assert pipe.aborted
 
 
 def test_one_who_never_reads_is_cut_off() -> None:

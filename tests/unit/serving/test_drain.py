@@ -75,7 +75,7 @@ def child(loop: str) -> Iterator[Child]:
     program = [sys.executable, "-c", SERVER, loop]
     pipe = subprocess.PIPE
     path = {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(program, stdin=pipe, stdout=pipe, env=path) as process:
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=pipe, env=path) as process:
         try:
             yield Child(process)
         finally:
@@ -115,6 +115,8 @@ def test_a_second_signal_does_not_wait() -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.line() == "ended"
         assert server.process.wait(PATIENCE_S) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == b"", "the drain was not cut short by time"
 
 
 def test_leaving_a_threaded_server_is_a_drain() -> None:

@@ -14,7 +14,7 @@ import pytest
 from holdfast.errors import ConfigError, ContractError, StoreError
 from holdfast.serving.http import ThreadedServer, serve
 from holdfast.serving.wire import Limits, Response, json_response
-from tests.unit.serving.talk import HOST, PATIENCE_S, Echo, Wire, get, post, replies
+from tests.unit.serving.talk import HOST, PATIENCE_S, Echo, Wire, get, piped, post, replies, turns
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -81,6 +81,14 @@ def test_answers_are_sent_to_one_who_has_said_all(server: ThreadedServer) -> Non
         assert len(replies(wire.rest())) == 50
 
 
+def test_the_end_of_a_request_is_not_the_end_of_answers() -> None:
+    with piped(Echo()) as (connection, pipe, hub):
+        connection.data_received(get() * 100)
+        assert connection.eof_received() is True
+        turns(hub, 10)
+        assert len(replies(pipe.taken())) == 100 and pipe.closed
+
+
 def test_the_old_version_closes_unless_asked(server: ThreadedServer) -> None:
     with Wire(server) as wire:
         reply = wire.ask(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
@@ -125,6 +133,33 @@ def test_the_client_is_told_to_continue(server: ThreadedServer) -> None:
     with Wire(server) as wire:
         assert wire.ask(head + b"\r\n\r\n").status == 100
         assert wire.ask(body).json["body"] == "hello"
+
+
+EXPECT = b"expect: 100-continue\r\n"
+CHUNKS = HOST + b"transfer-encoding: chunked\r\n" + EXPECT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get(more=EXPECT),
+        post("/", b"", more=EXPECT),
+        post("/", b"x", more=EXPECT),
+        post("/", b"x", more=EXPECT).replace(b"HTTP/1.1", b"HTTP/1.0"),
+        b"POST / HTTP/1.1\r\n" + CHUNKS + b"\r\n0\r\n\r\n",
+    ],
+)
+def test_nobody_is_told_to_continue_who_need_not(data: bytes) -> None:
+    with piped(Echo()) as (connection, pipe, _):
+        connection.data_received(data)
+        assert [reply.status for reply in replies(pipe.taken())] == [200]
+
+
+@pytest.mark.parametrize("change", [(b"HTTP/1.1", b"HTTP/1.0"), (b"\r\n\r\n", b"\r\n\r\nhel")])
+def test_nobody_is_told_to_continue_who_cannot_or_does(change: tuple[bytes, bytes]) -> None:
+    with piped(Echo()) as (connection, pipe, _):
+        connection.data_received(post("/", b"hello", more=EXPECT)[:-5].replace(*change))
+        assert pipe.written == b""
 
 
 def test_a_body_too_large_is_refused_instead_of_continued(server: ThreadedServer) -> None:
