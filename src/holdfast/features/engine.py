@@ -67,15 +67,21 @@ class View:
     def update(self, state: bytes, time: int, values: Floats) -> bytes:
         """Return the state after one event at `time` us with `values` float64[columns]."""
         length = update_packed(
-            self._layout, self._scratch, self._load(state), time, values, self._packed
+            self._layout,
+            self._scratch,
+            self._load(state),
+            time,
+            values.reshape(1, -1),
+            self._packed,
         )
         return self._packed[:length].tobytes()
 
     def read(self, state: bytes, time: int, values: Floats) -> Floats:
         """Return the aggregates at `time` us, float64[A]; `values` are the asking row's."""
-        out = np.empty(len(self.spec.aggregates), dtype=np.float64)
-        read_packed(self._layout, self._scratch, self._load(state), time, values, out)
-        return out
+        out = np.empty((1, len(self.spec.aggregates)), dtype=np.float64)
+        row = values.reshape(1, -1)
+        read_packed(self._layout, self._scratch, self._load(state), time, row, out)
+        return out[0]
 
     def replay(
         self,
@@ -127,23 +133,19 @@ class View:
         cached: bool,
     ) -> int:  # fmt: skip
         scratch = scratch_for(self._layout)
-        blank = np.full(self.spec.columns, np.nan)
-        return int(
-            replay_keys(self._layout, scratch, part[0], part[1], *arrays, blank, cached, out)
-        )
+        return int(replay_keys(self._layout, scratch, part[0], part[1], *arrays, cached, out))
 
     def _replay_states(
         self, keys: int, arrays: tuple[npt.NDArray[np.generic], ...], out: Floats, cached: bool
     ) -> tuple[list[bytes], int]:
         scratch = scratch_for(self._layout)
-        blank = np.full(self.spec.columns, np.nan)
         room = np.empty(max(STATE_BATCH_BYTES // 8, len(self._packed)), dtype=np.float64)
         ends = np.zeros(keys + 1, dtype=np.int64)
         states: list[bytes] = []
         late = begin = 0
         while begin < keys:
             stop, dropped = replay_packed(
-                self._layout, scratch, begin, keys, *arrays, blank, cached, out, room,
+                self._layout, scratch, begin, keys, *arrays, cached, out, room,
                 len(self._packed), ends,
             )  # fmt: skip
             whole, place = room.tobytes() if stop > begin else b"", 0

@@ -1,7 +1,8 @@
 """The kernel: folding one event into a key's tiles, and reading windows from them.
 
 Compiled by Numba and called by replay and by serving alike. No function here knows which of the
-two is asking. Arguments: `a` is a `Layout`, `s` a `Scratch`.
+two is asking. Arguments: `a` is a `Layout`, `s` a `Scratch`; `values[row]` are the folded columns
+of the event, all missing where `row` is negative.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -11,38 +12,58 @@ import numpy as np
 
 from holdfast.features.compile import njit
 
-__all__ = ["advance_past", "read", "reset", "update"]
+__all__ = ["read", "reset", "update"]
 
 _NEVER = np.iinfo(np.int64).min
+_EXPIRE_EVERY = 32
 
 
 @njit
 def reset(s):
     """Make the scratch an empty state."""
-    s.head[:] = 0
-    s.tile_count[:] = 0
-    s.evicted[:] = 0
-    s.epoch[:] = 0
+    for level in range(len(s.head)):
+        s.head[level] = 0
+        s.tile_count[level] = 0
+        s.evicted[level] = 0
+        s.epoch[level] = 0
     s.newest[0] = _NEVER
-    s.map_count[:] = 0
-    s.closed_at[:] = -1
+    for index in range(len(s.map_count)):
+        s.map_count[index] = 0
+    for window in range(len(s.closed_at)):
+        s.closed_at[window, 0] = -1
 
 
 @njit
-def _tile(a, s, level, index):
-    """Return the place of a level's tile, oldest 0, in the scratch."""
-    capacity = a.levels[level, 3]
-    ring = (s.head[level] + index) % capacity
-    return a.levels[level, 4] + ring * a.levels[level, 2]
+def _hop(time, hop):
+    """Return floor(time / hop), exactly, without the cost of a 64-bit division."""
+    at = np.int64(np.floor(np.float64(time) / np.float64(hop)))
+    rest = time - at * hop
+    if rest < 0:
+        return at - 1
+    return at + 1 if rest >= hop else at
 
 
 @njit
-def _find(a, s, level, hop):
-    """Return the index of the first tile at or after a hop."""
-    low, high = 0, s.tile_count[level]
+def _place(head, index, capacity, width, first):
+    """Return where a level's tile, oldest 0, stands in the scratch."""
+    ring = head + index
+    if ring >= capacity:
+        ring -= capacity
+    return first + ring * width
+
+
+@njit
+def _find(a, s, level, hop, low):
+    """Return the index, from `low` on, of the first tile at or after a hop."""
+    high, head = s.tile_count[level], s.head[level]
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    if low > 0 and s.tiles[_place(head, low - 1, capacity, width, first)] >= hop:
+        low = 0  # asked about an earlier moment than last time
+    if low < high and s.tiles[_place(head, low, capacity, width, first)] >= hop:
+        return low
     while low < high:
-        middle = (low + high) // 2
-        if s.tiles[_tile(a, s, level, middle)] < hop:
+        middle = (low + high) >> 1
+        if s.tiles[_place(head, middle, capacity, width, first)] < hop:
             low = middle + 1
         else:
             high = middle
@@ -50,16 +71,17 @@ def _find(a, s, level, hop):
 
 
 @njit
-def _clear(a, into, start, first, last, slots):
-    """Make the cells of some slots those of no rows."""
-    for index in range(first, last):
-        slot = slots[index]
-        what, cell = a.slots[slot, 0], start + a.slots[slot, 2]
-        if what <= 2:
+def _blank(what, cells, used, low, high, into, start):
+    """Make some slots' cells those of no rows."""
+    for index in range(low, high):
+        slot = used[index]
+        cell = start + cells[slot]
+        kind = what[slot]
+        if kind <= 2:
             into[cell] = 0.0
-        elif what == 3:
+        elif kind == 3:
             into[cell] = np.inf
-        elif what == 4:
+        elif kind == 4:
             into[cell] = -np.inf
         else:
             into[cell] = np.nan
@@ -67,34 +89,71 @@ def _clear(a, into, start, first, last, slots):
 
 
 @njit
-def _open_tile(a, s, level, hop):
-    """Return the place of the tile of a hop, making it where there is none."""
-    count = s.tile_count[level]
-    if count > 0:
-        last = _tile(a, s, level, count - 1)
-        if s.tiles[last] == hop:
-            return last
-        if s.tiles[last] > hop:
-            return _older_tile(a, s, level, hop)
-    s.tile_count[level] = count + 1
-    return _fresh_tile(a, s, level, count, hop)
+def _fold_tile(what, cells, used, low, high, into, start, tiles, place):
+    """Fold a later tile's cells into an accumulator."""
+    for index in range(low, high):
+        slot = used[index]
+        kind, to, cell = what[slot], start + cells[slot], place + cells[slot]
+        if kind == 1 or kind == 2:
+            into[to] += tiles[cell]
+        elif kind == 3:
+            into[to] = min(into[to], tiles[cell])
+        elif kind == 4:
+            into[to] = max(into[to], tiles[cell])
+        elif kind == 0:  # Chan, Golub and LeVeque (1983); the count and the sum stand beside
+            n, m = into[to + 1], tiles[cell + 1]
+            if m > 0.0:
+                if n > 0.0:
+                    delta = tiles[cell + 2] / m - into[to + 2] / n
+                    into[to] += tiles[cell] + delta * delta * (n * m / (n + m))
+                else:
+                    into[to] = tiles[cell]
+        elif kind == 5:
+            if into[to] != into[to]:
+                into[to] = tiles[cell]
+                into[to + 1] = tiles[cell + 1]
+        elif tiles[cell] == tiles[cell]:
+            into[to] = tiles[cell]
+            into[to + 1] = tiles[cell + 1]
+
+
+@njit
+def _fold_event(what, columns, cells, low, high, tiles, place, time, values, row):
+    """Fold one event's values into an open tile; missing values are left out."""
+    for slot in range(low, high):
+        column, kind, cell = columns[slot], what[slot], place + cells[slot]
+        x = float(time)
+        if column >= 0:
+            x = values[row, column] if row >= 0 else np.nan
+        if x != x:
+            continue
+        if kind == 1:
+            tiles[cell] += 1.0
+        elif kind == 2:
+            tiles[cell] += x
+        elif kind == 3:
+            tiles[cell] = min(tiles[cell], x)
+        elif kind == 4:
+            tiles[cell] = max(tiles[cell], x)
+        elif kind == 0:  # Welford's step; the count and the sum stand beside, not yet raised
+            count, total = tiles[cell + 1], tiles[cell + 2]
+            before = total / count if count > 0.0 else x
+            tiles[cell] += (x - before) * (x - (total + x) / (count + 1.0))
+        elif kind == 5:
+            if not time >= tiles[cell]:
+                tiles[cell] = time
+                tiles[cell + 1] = x
+        elif not time < tiles[cell]:
+            tiles[cell] = time
+            tiles[cell + 1] = x
 
 
 @njit
 def _fresh_tile(a, s, level, index, hop):
-    place = _tile(a, s, level, index)
+    place = _place(s.head[level], index, a.levels[level, 3], a.levels[level, 2], a.levels[level, 4])
     s.tiles[place] = hop
-    for slot in range(a.level_slots[level], a.level_slots[level + 1]):
-        what, cell = a.slots[slot, 0], place + a.slots[slot, 2]
-        if what <= 2:
-            s.tiles[cell] = 0.0
-        elif what == 3:
-            s.tiles[cell] = np.inf
-        elif what == 4:
-            s.tiles[cell] = -np.inf
-        else:
-            s.tiles[cell] = np.nan
-            s.tiles[cell + 1] = np.nan
+    low, high = a.level_slots[level], a.level_slots[level + 1]
+    _blank(a.what, a.cells, a.all_slots, low, high, s.tiles, place)
     return place
 
 
@@ -102,14 +161,16 @@ def _fresh_tile(a, s, level, index, hop):
 def _older_tile(a, s, level, hop):
     """A late event: find its tile, or make room for it among the older ones."""
     s.epoch[level] += 1
-    index = _find(a, s, level, hop)
-    place = _tile(a, s, level, index)
+    index, head = _find(a, s, level, hop, 0), s.head[level]
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    place = _place(head, index, capacity, width, first)
     if s.tiles[place] == hop:
         return place
-    width, count = a.levels[level, 2], s.tile_count[level]
+    count = s.tile_count[level]
     s.tile_count[level] = count + 1
     for at in range(count, index, -1):
-        to, source = _tile(a, s, level, at), _tile(a, s, level, at - 1)
+        to = _place(head, at, capacity, width, first)
+        source = _place(head, at - 1, capacity, width, first)
         for cell in range(width):
             s.tiles[to + cell] = s.tiles[source + cell]
     return _fresh_tile(a, s, level, index, hop)
@@ -118,100 +179,53 @@ def _older_tile(a, s, level, hop):
 @njit
 def _evict(a, s, level, oldest):
     """Drop the tiles that no window of this level can reach any more."""
-    while s.tile_count[level] > 0 and s.tiles[_tile(a, s, level, 0)] < oldest:
-        s.head[level] = (s.head[level] + 1) % a.levels[level, 3]
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    while s.tile_count[level] > 0 and s.tiles[first + s.head[level] * width] < oldest:
+        s.head[level] += 1
+        if s.head[level] == capacity:
+            s.head[level] = 0
         s.tile_count[level] -= 1
         s.evicted[level] += 1
 
 
 @njit
-def update(a, s, time, values):
+def update(a, s, time, values, row):
     """Fold one event; return 1 if it came too late for some window, else 0."""
     late = 0
     s.newest[0] = max(s.newest[0], time)
     for level in range(len(a.levels)):
-        hop, span = a.levels[level, 0], a.levels[level, 1]
-        at = 0
+        hop, at = a.levels[level, 0], np.int64(0)
         if hop > 0:
-            at = time // hop
-            oldest = (s.newest[0] - span) // hop
+            at = _hop(time, hop)
+            oldest = _hop(s.newest[0] - a.levels[level, 1], hop)
             _evict(a, s, level, oldest)
             if at < oldest:
                 late = 1
                 continue
-        place = _open_tile(a, s, level, at)
-        for slot in range(a.level_slots[level], a.level_slots[level + 1]):
-            column = a.slots[slot, 1]
-            x = float(time) if column < 0 else values[column]
-            if x == x:
-                _add(a, s, place, slot, time, x)
+        count = s.tile_count[level]
+        place = _place(
+            s.head[level], count - 1, a.levels[level, 3], a.levels[level, 2], a.levels[level, 4]
+        )
+        if count == 0 or s.tiles[place] < at:
+            s.tile_count[level] = count + 1
+            place = _fresh_tile(a, s, level, count, at)
+        elif s.tiles[place] > at:
+            place = _older_tile(a, s, level, at)
+        low, high = a.level_slots[level], a.level_slots[level + 1]
+        _fold_event(a.what, a.columns, a.cells, low, high, s.tiles, place, time, values, row)
     for index in range(len(a.maps)):
-        x = values[a.maps[index, 0]]
+        x = values[row, a.maps[index, 0]] if row >= 0 else np.nan
         if x == x:
             _see(a, s, index, time, x)
     return late
 
 
 @njit
-def _add(a, s, place, slot, time, x):
-    what, cell = a.slots[slot, 0], place + a.slots[slot, 2]
-    if what == 1:
-        s.tiles[cell] += 1.0
-    elif what == 2:
-        s.tiles[cell] += x
-    elif what == 0:  # Welford's step; the next two slots of the column are its count and sum
-        count, total = s.tiles[cell + 1], s.tiles[cell + 2]
-        before = total / count if count > 0.0 else x
-        s.tiles[cell] += (x - before) * (x - (total + x) / (count + 1.0))
-    elif what == 3:
-        s.tiles[cell] = min(s.tiles[cell], x)
-    elif what == 4:
-        s.tiles[cell] = max(s.tiles[cell], x)
-    elif what == 5:
-        if not time >= s.tiles[cell]:
-            s.tiles[cell] = time
-            s.tiles[cell + 1] = x
-    elif not time < s.tiles[cell]:
-        s.tiles[cell] = time
-        s.tiles[cell + 1] = x
-
-
-@njit
-def _merge(a, into, start, source, place, slot):
-    """Fold a later tile's cells into an accumulator."""
-    what = a.slots[slot, 0]
-    to, cell = start + a.slots[slot, 2], place + a.slots[slot, 2]
-    if what == 1 or what == 2:
-        into[to] += source[cell]
-    elif what == 0:  # Chan, Golub and LeVeque (1983)
-        n, m = into[to + 1], source[cell + 1]
-        if m > 0.0:
-            if n > 0.0:
-                delta = source[cell + 2] / m - into[to + 2] / n
-                into[to] += source[cell] + delta * delta * (n * m / (n + m))
-            else:
-                into[to] = source[cell]
-    elif what == 3:
-        into[to] = min(into[to], source[cell])
-    elif what == 4:
-        into[to] = max(into[to], source[cell])
-    elif what == 5:
-        if into[to] != into[to]:
-            into[to] = source[cell]
-            into[to + 1] = source[cell + 1]
-    elif source[cell] == source[cell]:
-        into[to] = source[cell]
-        into[to + 1] = source[cell + 1]
-
-
-@njit
-def advance_past(s, index, time, span):
+def _forget_old(s, index, oldest):
     """Forget values of a map that no window reaches any more."""
-    if span == 0:
-        return
     kept = 0
     for at in range(s.map_count[index]):
-        if s.map_times[index, at] >= time - span:
+        if s.map_times[index, at] >= oldest:
             s.map_ids[index, kept] = s.map_ids[index, at]
             s.map_times[index, kept] = s.map_times[index, at]
             kept += 1
@@ -220,6 +234,7 @@ def advance_past(s, index, time, span):
 
 @njit
 def _see(a, s, index, time, x):
+    """Note that a value occurred; a full map forgets the value not seen for longest."""
     span, count = a.maps[index, 1], s.map_count[index]
     if span > 0 and time < s.newest[0] - span:
         return
@@ -227,8 +242,8 @@ def _see(a, s, index, time, x):
         if s.map_ids[index, at] == x:
             s.map_times[index, at] = max(s.map_times[index, at], time)
             return
-    if count > 0 and count % 32 == 0:
-        advance_past(s, index, s.newest[0], span)
+    if span > 0 and count > 0 and count % _EXPIRE_EVERY == 0:
+        _forget_old(s, index, s.newest[0] - span)
         count = s.map_count[index]
     if count == s.map_ids.shape[1]:
         oldest = 0
@@ -248,65 +263,58 @@ def _see(a, s, index, time, x):
 
 @njit
 def _fold_window(a, s, window, now, cached):
-    """Fold a window's tiles, oldest first, into its accumulator."""
-    level = a.windows[window, 0]
-    hop, acc = a.levels[level, 0], s.acc[window]
-    first, last = a.window_slots[window], a.window_slots[window + 1]
-    start, stop = 0, s.tile_count[level]
-    if hop > 0:
-        offset = a.windows[window, 2]
-        start = _find(a, s, level, (now - offset - a.windows[window, 1]) // hop)
-        if offset > 0:
-            stop = _find(a, s, level, (now - offset) // hop)
-    if cached and a.windows[window, 3] == 1 and stop - start > 1:
-        _fold_closed(a, s, window, start, stop - 1)
-        for index in range(first, last):
-            cell = a.slots[a.used[index], 2]
-            acc[cell] = s.closed[window, cell]
-            if a.slots[a.used[index], 0] >= 5:
-                acc[cell + 1] = s.closed[window, cell + 1]
-        start = stop - 1
-    else:
-        _clear(a, acc, 0, first, last, a.used)
-    for tile in range(start, stop):
-        place = _tile(a, s, level, tile)
-        for index in range(first, last):
-            _merge(a, acc, 0, s.tiles, place, a.used[index])
+    """Fold a window's tiles, oldest first, into its accumulator.
 
-
-@njit
-def _fold_closed(a, s, window, start, stop):
-    """Bring the cached fold of tiles [start, stop) up to date: extend it, or fold again.
-
-    The cache is a left fold of the same tiles in the same order, so it has the same bits.
+    The fold of the closed tiles may be kept from the last read: it is extended tile by tile, or
+    made again, in the same order, so it has the same bits.
     """
     level = a.windows[window, 0]
-    first, last = a.window_slots[window], a.window_slots[window + 1]
-    begin, end = s.evicted[level] + start, s.evicted[level] + stop
-    at, acc = s.closed_at[window], s.closed[window]
-    if at[0] != begin or at[2] != s.epoch[level] or at[1] > end:
-        _clear(a, acc, 0, first, last, a.used)
-        at[0], at[1], at[2] = begin, begin, s.epoch[level]
-    for tile in range(at[1] - s.evicted[level], stop):
-        place = _tile(a, s, level, tile)
-        for index in range(first, last):
-            _merge(a, acc, 0, s.tiles, place, a.used[index])
-    at[1] = end
+    hop, offset = a.levels[level, 0], a.windows[window, 2]
+    low, high = a.window_slots[window], a.window_slots[window + 1]
+    start, stop, base = np.int64(0), s.tile_count[level], window * s.widest[0]
+    at, evicted = s.closed_at[window], s.evicted[level]
+    kept = cached and at[0] >= 0 and at[2] == s.epoch[level]
+    if hop > 0:
+        begin = max(at[0] - evicted, 0) if kept else 0
+        start = _find(a, s, level, _hop(now - offset - a.windows[window, 1], hop), begin)
+        if offset > 0:
+            stop = _find(a, s, level, _hop(now - offset, hop), start)
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    tile, head = start, s.head[level]
+    if cached and offset == 0 and stop - start > 1:
+        if not kept or at[0] != evicted + start or at[1] > evicted + stop - 1:
+            _blank(a.what, a.cells, a.used, low, high, s.closed, base)
+            at[0], at[1], at[2] = evicted + start, evicted + start, s.epoch[level]
+        for closed in range(at[1] - evicted, stop - 1):
+            place = _place(head, closed, capacity, width, first)
+            _fold_tile(a.what, a.cells, a.used, low, high, s.closed, base, s.tiles, place)
+        at[1] = evicted + stop - 1
+        for cell in range(1, width):
+            s.acc[base + cell] = s.closed[base + cell]
+        tile = stop - 1
+    else:
+        _blank(a.what, a.cells, a.used, low, high, s.acc, base)
+    while tile < stop:
+        place = _place(head, tile, capacity, width, first)
+        _fold_tile(a.what, a.cells, a.used, low, high, s.acc, base, s.tiles, place)
+        tile += 1
 
 
 @njit
-def read(a, s, time, values, cached, out):
-    """Write the view's aggregates at a moment into `out`; `values` are the row's, for `seen`."""
+def read(a, s, time, values, row, cached, out, to):
+    """Write the view's aggregates at a moment into `out[to]`; `values[row]` are for `seen`."""
     now = max(time, s.newest[0])
     for window in range(len(a.windows)):
         _fold_window(a, s, window, now, cached)
     for index in range(len(a.aggregates)):
         kind, window = a.aggregates[index, 0], a.aggregates[index, 1]
         if kind == 11:
-            out[index] = _seen(a, s, window, now, values, a.aggregates[index, 5])
+            x = values[row, a.maps[window, 0]] if row >= 0 else np.nan
+            out[to, index] = _seen(s, window, now, x, a.aggregates[index, 5])
             continue
-        acc = s.acc[window]
-        out[index] = _value(kind, acc, a.aggregates[index, 2], a.aggregates[index, 3], now)
+        base = window * s.widest[0]
+        cell, other = base + a.aggregates[index, 2], base + a.aggregates[index, 3]
+        out[to, index] = _value(kind, s.acc, cell, other, now)
 
 
 @njit
@@ -329,8 +337,7 @@ def _value(kind, acc, cell, other, now):
 
 
 @njit
-def _seen(a, s, index, now, values, span):
-    x = values[a.maps[index, 0]]
+def _seen(s, index, now, x, span):
     if x != x:
         return np.nan
     for at in range(s.map_count[index]):

@@ -23,15 +23,18 @@ class Layout(NamedTuple):
     """Tables of one view. A tile is `[hop, cells...]`; a level is a sorted run of tiles.
 
     `levels` int64[L, 5]: hop, longest span, tile width, capacity, first cell in the scratch.
-    `slots` int64[S, 3]: what, column, cell; `level_slots` int64[L + 1]: slots of each level.
-    `windows` int64[W, 4]: level, window, offset, whether its closed tiles may be cached.
+    `what`, `columns`, `cells` int64[S]: the slots; `level_slots` int64[L + 1]: those of a level.
+    `windows` int64[W, 3]: level, window, offset.
     `window_slots` int64[W + 1] and `used` int64[...]: slots that a window folds.
     `aggregates` int64[A, 6]: kind, window (or map), cells a, b, c, span of `seen`.
     `maps` int64[M, 2]: column, longest window (0: all time).
     """
 
     levels: Ints
-    slots: Ints
+    what: Ints
+    columns: Ints
+    cells: Ints
+    all_slots: Ints
     level_slots: Ints
     windows: Ints
     window_slots: Ints
@@ -53,6 +56,7 @@ class Scratch(NamedTuple):
     map_ids: Floats
     map_times: Ints
     map_count: Ints
+    widest: Ints
     acc: Floats
     closed: Floats
     closed_at: Ints
@@ -62,7 +66,9 @@ def layout_of(spec: ViewSpec, name: Floats) -> Layout:
     """Return the tables of a spec; `name` float64[2] marks states made by it."""
     tiled = [a for a in spec.aggregates if OPERATORS[a.kind].needs]
     hops = sorted({hop_us(a.window_us) for a in tiled})
-    levels, slots, level_slots, cells = [], [], [0], []
+    levels: list[tuple[int, ...]] = []
+    slots: list[tuple[int, int, int]] = []
+    level_slots, cells = [0], []
     first = 0
     for hop in hops:
         here = [a for a in tiled if hop_us(a.window_us) == hop]
@@ -102,9 +108,12 @@ def layout_of(spec: ViewSpec, name: Floats) -> Layout:
     ]
     return Layout(
         levels=_table(levels, 5),
-        slots=_table(slots, 3),
+        what=_table(slots, 3)[:, 0].copy(),
+        columns=_table(slots, 3)[:, 1].copy(),
+        cells=_table(slots, 3)[:, 2].copy(),
+        all_slots=np.arange(len(slots), dtype=np.int64),
         level_slots=np.array(level_slots, dtype=np.int64),
-        windows=_table([(*w, int(w[2] == 0 and levels[w[0]][0] > 0)) for w in windows], 4),
+        windows=_table(windows, 3),
         window_slots=np.array(window_slots, dtype=np.int64),
         used=np.array(used, dtype=np.int64),
         aggregates=_table(rows, 6),
@@ -149,7 +158,8 @@ def scratch_for(layout: Layout) -> Scratch:
         map_ids=np.zeros((maps, SEEN_VALUES_MAX), dtype=np.float64),
         map_times=np.zeros((maps, SEEN_VALUES_MAX), dtype=np.int64),
         map_count=np.zeros(maps, dtype=np.int64),
-        acc=np.zeros((windows, widest), dtype=np.float64),
-        closed=np.zeros((windows, widest), dtype=np.float64),
+        widest=np.full(1, widest, dtype=np.int64),
+        acc=np.zeros(windows * widest, dtype=np.float64),
+        closed=np.zeros(windows * widest, dtype=np.float64),
         closed_at=np.full((windows, 3), -1, dtype=np.int64),
     )

@@ -29,35 +29,34 @@ def by_entity(entity, keys):
 
 
 @njit
-def _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row, blank,
-                cached, out):  # fmt: skip
+def _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row, cached,
+                out):  # fmt: skip
     late = 0
     for position in range(starts[key], starts[key + 1]):
         at = order[position]
         row = value_row[at]
-        given = blank if row < 0 else values[row]
         if action[at] >= 2:
-            read(a, s, time[at], given, cached, out[out_row[at]])
+            read(a, s, time[at], values, row, cached, out, out_row[at])
         if action[at] != 2:
-            late += update(a, s, time[at], given)
+            late += update(a, s, time[at], values, row)
     return late
 
 
 @njit
-def replay_keys(a, s, first, last, order, starts, time, action, value_row, values, out_row, blank,
-            cached, out):  # fmt: skip
+def replay_keys(a, s, first, last, order, starts, time, action, value_row, values, out_row, cached,
+                out):  # fmt: skip
     """Replay the keys [first, last), each from an empty state; return the late events."""
     late = 0
     for key in range(first, last):
         reset(s)
         late += _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row,
-                            blank, cached, out)  # fmt: skip
+                            cached, out)  # fmt: skip
     return late
 
 
 @njit
 def replay_packed(a, s, first, last, order, starts, time, action, value_row, values, out_row,
-                   blank, cached, out, room, longest, ends):  # fmt: skip
+                  cached, out, room, longest, ends):  # fmt: skip
     """Replay keys and pack each state into `room` until it is full; return the next key."""
     late, place = 0, 0
     for key in range(first, last):
@@ -65,7 +64,7 @@ def replay_packed(a, s, first, last, order, starts, time, action, value_row, val
             return key, late
         reset(s)
         late += _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row,
-                            blank, cached, out)  # fmt: skip
+                            cached, out)  # fmt: skip
         if starts[key + 1] > starts[key]:
             place += _pack(a, s, room[place:])
         ends[key] = place
@@ -83,7 +82,8 @@ def _pack(a, s, into):
         into[at] = s.tile_count[level]
         at += 1
         for index in range(s.tile_count[level]):
-            place = first + (s.head[level] + index) % capacity * width
+            ring = s.head[level] + index
+            place = first + (ring - capacity if ring >= capacity else ring) * width
             for cell in range(width):
                 into[at + cell] = s.tiles[place + cell]
             at += width
@@ -126,7 +126,7 @@ def _unpack(a, s, packed):
 def update_packed(a, s, packed, time, values, into):
     """Fold one event into a packed state; return the length of the new one in `into`."""
     _unpack(a, s, packed)
-    update(a, s, time, values)
+    update(a, s, time, values, 0)
     return _pack(a, s, into)
 
 
@@ -134,4 +134,4 @@ def update_packed(a, s, packed, time, values, into):
 def read_packed(a, s, packed, time, values, out):
     """Read the aggregates of a packed state at a moment into `out`."""
     _unpack(a, s, packed)
-    read(a, s, time, values, False, out)
+    read(a, s, time, values, 0, False, out, 0)
