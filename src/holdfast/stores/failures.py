@@ -1,0 +1,39 @@
+"""Failures of files, told in one way by every adapter that keeps them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from holdfast.errors import StoreError
+
+__all__ = ["failure_of", "file_failures"]
+
+_KNOWN = {
+    errno.ENOSPC: ("HF601", "the disk is full", "free space, then try again", True),
+    errno.EDQUOT: ("HF601", "the disk quota is used up", "free space, then try again", True),
+    errno.EFBIG: ("HF601", "a file reached the size limit", "raise the limit or free space", True),
+    errno.EROFS: ("HF602", "the folder is read-only", "use a folder that can be written", False),
+    errno.EACCES: ("HF602", "access is denied", "give this user write access", False),
+    errno.EPERM: ("HF602", "access is denied", "give this user write access", False),
+    errno.ENOTDIR: ("HF602", "a part of the path is a file", "choose another folder", False),
+}
+
+
+def failure_of(error: OSError, where: Path | str) -> StoreError:
+    """Return a failed file operation as a `StoreError` with place and hint."""
+    code, what, hint, retryable = _KNOWN.get(
+        error.errno or 0, ("HF603", error.strerror or str(error), "see the system's log", False)
+    )
+    return StoreError(what, code=code, site=str(where), hint=hint, retryable=retryable)
+
+
+@contextmanager
+def file_failures(where: Path | str) -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        raise failure_of(error, where) from error
