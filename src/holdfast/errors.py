@@ -30,6 +30,7 @@ __all__ = [
     "UserCodeError",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where in the user's file something was written."""

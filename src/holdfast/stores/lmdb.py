@@ -205,13 +205,8 @@ def _failure(error: Exception, folder: Path) -> StoreError:
     if isinstance(error, OSError):
         return failure_of(error, folder)
     text = str(error)
-    for words, code in (
-        ("No space left", 28),
-        ("Read-only", 30),
-        ("Permission", 13),
-        ("File too large", 27),
-    ):
-        if words in text:
+    for code in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG):
+        if os.strerror(code) in text:
             return failure_of(OSError(code, os.strerror(code)), folder)
     return StoreError(
         f"the online store failed: {text}",

@@ -129,7 +129,7 @@ class SqliteMetadataStore:
             current = [record for record in found if record.status == "current"]
             chosen = next(reversed(current or found), None)
         if chosen is None:
-            which = f"version {version} of a model" if version is not None else "a model"
+            which = "model" if version is None else f"version {version} of a model"
             versions = ", ".join(str(record.version) for record in found)
             raise NotFoundError(
                 f'there is no {which} for "{name}"',
