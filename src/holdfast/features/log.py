@@ -35,13 +35,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One accepted record. `known_us` is the log's clock when it was accepted."""
+    """One accepted record. `known_us` is the log's clock when it was accepted.
+
+    `prediction` is the id of the answer given for it, None where none was asked.
+    """
 
     offset: int
     source: str
     kind: int
     known_us: int
     row: dict[str, Any]
+    prediction: str | None = None
 
 
 class Log:
@@ -96,7 +100,7 @@ class Log:
     ) -> Head:
         """Write one record at the head and return the new head; its clock is the record's."""
         offset = head.next_offset
-        value = _pack([source, kind, head.clock_us, dict(row)])
+        value = _pack([source, kind, head.clock_us, dict(row), prediction])
         txn.put("log", _OFFSET.pack(offset), value)
         name = self.key_of(source, row) if kind == EVENT else b""
         if name:
@@ -118,6 +122,12 @@ class Log:
         for key, value in txn.scan("log", _OFFSET.pack(start), end):
             yield _record(_OFFSET.unpack(key)[0], value)
 
+    def link(self, txn: Transaction, source: str, row: Mapping[str, Any], prediction: str) -> None:
+        """Remember the answer given to a row that the log or history had before it was asked."""
+        found = self.find(txn, source, row)
+        if found is not None:
+            txn.put("seen", self.key_of(source, row), _pack([found[0], prediction]))
+
     def remember(self, txn: Transaction, names: Iterator[tuple[bytes, int]]) -> None:
         """Remember rows of history by their key, so that they are not accepted again."""
         for name, offset in names:
@@ -125,8 +135,8 @@ class Log:
 
 
 def _record(offset: int, value: bytes) -> Record:
-    source, kind, known, row = _unpack(value)
-    return Record(offset, source, kind, known, row)
+    source, kind, known, row, prediction = _unpack(value)
+    return Record(offset, source, kind, known, row, prediction)
 
 
 def open_spaces(store: OnlineStore) -> OnlineStore:

@@ -23,7 +23,11 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """One logged answer. `features` are the values served, in the order of the plan."""
+    """One answer. `features` are the values served, in the order of the plan.
+
+    `offset` is the place of its row in the log, -1 where the log has no row of it to compare
+    with. `repeated` and `logged` belong to the answer given now, not to what is kept.
+    """
 
     prediction_id: str
     use_case: str
@@ -41,6 +45,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     reasons: list[Reason]
     failure: str = ""
+    repeated: bool = False
+    logged: bool = True
 
 
 _encode = msgspec.msgpack.Encoder().encode

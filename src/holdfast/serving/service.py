@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.core.clock import Clock
+from holdfast.core.clock import Clock, iso
 from holdfast.core.ids import new_id
 from holdfast.data.contract import check_row
-from holdfast.errors import ContractError, HoldfastError, NotFoundError, StoreError
+from holdfast.define.schema import SourceSchema
+from holdfast.errors import (
+    ContractError,
+    HoldfastError,
+    InternalError,
+    NotFoundError,
+    StoreError,
+)
 from holdfast.features.online import OnlineFeatures
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
 from holdfast.stores.base import OnlineStore, Transaction
 from holdfast.training.bundle import Bundle
 from holdfast.training.explain import reasons_of
 
-__all__ = ["Service"]
+__all__ = ["ROWS_MAX", "Service"]
+
+ROWS_MAX = 100
+"""Rows in one request; more belong into a file."""
+
+COUNTED = (
+    "predictions", "fallbacks", "failures", "not_logged", "events", "outcomes", "repeated"
+)  # fmt: skip
 
 journal = logging.getLogger("holdfast.serving")
 
 Floats = npt.NDArray[np.float64]
+Place = tuple[str, int, int]
+"""A prediction's id, the offset of its row, and when it was asked (us)."""
 
 
 class Service:
@@ -32,6 +50,8 @@ class Service:
 
     What a call acknowledges is in the store, together with the state it changed: after a crash
     both are there or neither. The same row sent twice gets the same answer and counts once.
+    Where the model or the store fails and a fallback is declared, the fallback answers; its
+    answer says so, and is kept in the log as far as the store allows.
     """
 
     def __init__(self, bundle: Bundle, online: OnlineFeatures, store: OnlineStore, clock: Clock):
@@ -39,7 +59,7 @@ class Service:
         self.plan = online.plan
         self.schema = self.plan.schemas[self.plan.each]
         self.predictions = PredictionLog()
-        self.counts = {"predictions": 0, "fallbacks": 0, "events": 0, "outcomes": 0, "repeated": 0}
+        self.counts = dict.fromkeys(COUNTED, 0)
 
     def predict(self, data: Mapping[str, Any]) -> Prediction:
         """Decide one row: features as of now, the model, the decision of highest expected value.
@@ -48,19 +68,28 @@ class Service:
             ContractError: the row breaks the contract of its source.
             StoreError: the store failed and no fallback is declared.
         """
+        return self.predict_rows([data])[0]
+
+    def predict_rows(self, data: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+        """Decide rows one after the other, kept together or not at all.
+
+        Raises:
+            ContractError: HF508 above `ROWS_MAX` rows, or a row breaks the contract of its
+                source; then none is decided.
+            StoreError: the store failed and no fallback is declared.
+        """
         now_us = self.clock.now_us()
-        row = check_row(self.schema, data, now_us=now_us)
-        prediction_id = new_id("p", now_us)
+        rows = self._checked(self.schema, data, now_us, labels=False)
         try:
             with self.store.transaction(write=True) as txn:
-                prediction = self._decide(txn, row, prediction_id, now_us)
-        except StoreError as error:
+                decided = [self._decide(txn, row, now_us) for row in rows]
+        except (StoreError, InternalError) as error:
             if not self.bundle.fallback:
                 raise
-            prediction = self._fallback(row, prediction_id, now_us, error, offset=-1)
-        self.counts["predictions"] += 1
-        self.counts["fallbacks"] += prediction.by == "fallback"
-        return prediction
+            self._complain(error)
+            decided = self._stand_in(rows, now_us, error)
+        self._count(decided)
+        return decided
 
     def event(self, source: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Accept one row of any source of the use case, and fold it.
@@ -69,18 +98,35 @@ class Service:
             NotFoundError: HF505 when the use case has no such source.
             ContractError: the row breaks the contract of its source.
         """
+        return self.events(source, [data])[0]
+
+    def events(self, source: str, data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Accept rows of one source in their order, all of them or none; fold each.
+
+        Raises:
+            NotFoundError: HF505 when the use case has no such source.
+            ContractError: HF508 above `ROWS_MAX` rows, or a row breaks the contract of its source.
+        """
         schema = self.plan.schemas.get(source)
         if schema is None:
+            near = difflib.get_close_matches(source, self.plan.schemas, n=1)
             raise NotFoundError(
                 f'"{self.plan.use_case}" has no source "{source}"',
                 code="HF505",
-                hint=f"its sources are {', '.join(self.plan.schemas)}",
+                hint=f'did you mean "{near[0]}"?'
+                if near
+                else f"its sources are {', '.join(self.plan.schemas)}",
             )
-        row = check_row(schema, data, now_us=self.clock.now_us(), labels=True)
+        rows = self._checked(schema, data, self.clock.now_us(), labels=True)
         with self.store.transaction(write=True) as txn:
-            accepted = self.online.replay(txn, source, row)
-        self.counts["repeated" if accepted.repeated else "events"] += 1
-        return {"source": source, "offset": accepted.offset, "repeated": accepted.repeated}
+            accepted = [self.online.replay(txn, source, row) for row in rows]
+        repeated = sum(one.repeated for one in accepted)
+        self.counts["repeated"] += repeated
+        self.counts["events"] += len(accepted) - repeated
+        return [
+            {"source": source, "offset": max(one.offset, -1), "repeated": one.repeated}
+            for one in accepted
+        ]
 
     def outcome(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Accept the label of a row that was predicted: `prediction_id` or the key, and `value`.
@@ -110,48 +156,115 @@ class Service:
         with self.store.transaction(write=False) as txn:
             return self.predictions.read(txn, prediction_id)
 
-    def _decide(
-        self, txn: Transaction, row: dict[str, Any], prediction_id: str, now_us: int
-    ) -> Prediction:
-        each = self.plan.each
+    def head(self) -> dict[str, Any]:
+        """Return where the log stands, and how many predictions it keeps."""
+        with self.store.transaction(write=False) as txn:
+            head = self.online.log.head(txn)
+            kept = txn.count("predictions")
+        clock = iso(head.clock_us) if head.next_offset else None
+        return {"next_offset": head.next_offset, "clock": clock, "predictions": kept}
+
+    def _checked(
+        self,
+        schema: SourceSchema,
+        data: Sequence[Mapping[str, Any]],
+        now_us: int,
+        *,
+        labels: bool,
+    ) -> list[dict[str, Any]]:
+        """Return the rows, held to their contract; a fault says in which row it is."""
+        if len(data) > ROWS_MAX:
+            raise ContractError(
+                f"{len(data)} rows in one request; it takes {ROWS_MAX}",
+                code="HF508",
+                field="rows",
+                hint="send them in parts, or `holdfast predict` with a file",
+            )
+        rows = []
+        for number, one in enumerate(data):
+            try:
+                rows.append(check_row(schema, one, now_us=now_us, labels=labels))
+            except ContractError as error:
+                if len(data) == 1:
+                    raise
+                raise ContractError(
+                    f"row {number}: {error.what}",
+                    code=error.code,
+                    site=error.site,
+                    hint=error.hint,
+                    field=f"rows[{number}].{error.field}" if error.field else f"rows[{number}]",
+                ) from error
+        return rows
+
+    def _decide(self, txn: Transaction, row: dict[str, Any], now_us: int) -> Prediction:
+        """Answer one row; what the log has already keeps the answer it was given."""
+        each, prediction_id = self.plan.each, new_id("p", now_us)
         accepted = self.online.accept(txn, each, row, prediction=prediction_id)
         if accepted.repeated and accepted.prediction is not None:
-            self.counts["repeated"] += 1
-            return self.predictions.read(txn, accepted.prediction)
+            earlier = self.predictions.read(txn, accepted.prediction)
+            return msgspec.structs.replace(earlier, repeated=True)
         features, context = self.online.read(txn, row)
-        if not accepted.repeated:
-            self.online.fold(txn, each, row, accepted.offset)
+        offset = accepted.offset
+        if accepted.repeated:  # known as an event, or from history: its features hold itself
+            self.online.log.link(txn, each, row, prediction_id)
+            offset = -1
+        else:
+            self.online.fold(txn, each, row, offset)
         try:
-            prediction = self._answer(row, features, context, prediction_id, accepted.offset)
-        except (ArithmeticError, ValueError, RuntimeError, LookupError, TypeError) as error:
+            prediction = self._answer(row, features, context, (prediction_id, offset, now_us))
+        except Exception as error:
             if not self.bundle.fallback:
                 raise
-            journal.exception("the model failed; the fallback answers")
+            self._complain(error)
             prediction = self._fallback(
-                row, prediction_id, now_us, error, offset=accepted.offset, features=features
+                row, (prediction_id, offset, now_us), error, features=features
             )
         self.predictions.write(txn, prediction)
         return prediction
 
+    def _stand_in(
+        self, rows: list[dict[str, Any]], now_us: int, error: HoldfastError
+    ) -> list[Prediction]:
+        """Answer by the fallback when rows could not be logged; log the answers if possible."""
+        decided = [self._fallback(row, (new_id("p", now_us), -1, now_us), error) for row in rows]
+        try:
+            with self.store.transaction(write=True) as txn:
+                for prediction in decided:
+                    self.predictions.write(txn, prediction)
+        except StoreError:
+            return [msgspec.structs.replace(one, logged=False) for one in decided]
+        return decided
+
+    def _count(self, decided: list[Prediction]) -> None:
+        for one in decided:
+            if one.repeated:
+                self.counts["repeated"] += 1
+                continue
+            self.counts["predictions"] += 1
+            self.counts["fallbacks"] += one.by == "fallback"
+            self.counts["not_logged"] += not one.logged
+
+    def _complain(self, error: Exception) -> None:
+        """Write a failure to the journal: the 1st, 2nd, 4th, 8th ..., so that it stays bounded."""
+        self.counts["failures"] += 1
+        count = self.counts["failures"]
+        if count & (count - 1) == 0:
+            journal.error("the fallback answers (failure %d)", count, exc_info=error)
+
     def _answer(
-        self,
-        row: dict[str, Any],
-        features: Floats,
-        context: Floats,
-        prediction_id: str,
-        offset: int,
+        self, row: dict[str, Any], features: Floats, context: Floats, place: Place
     ) -> Prediction:
         decided = self.bundle.predict(features[None, :], context[None, :])
         index, names = int(decided.decision[0]), self.bundle.decisions
         expected = [float(x) for x in decided.expected[0]]
         reasons = reasons_of(self.bundle, features, limit=self.bundle.reason_codes)
         return Prediction(
-            prediction_id=prediction_id,
+            prediction_id=place[0],
             use_case=self.plan.use_case,
             model_version=self.bundle.version,
             by="model",
-            at_us=self.clock.now_us(),
-            offset=offset,
+            at_us=place[2],
+            offset=place[1],
             row=row,
             features=_nullable(features),
             context=_nullable(context),
@@ -166,21 +279,19 @@ class Service:
     def _fallback(
         self,
         row: dict[str, Any],
-        prediction_id: str,
-        now_us: int,
+        place: Place,
         error: Exception,
         *,
-        offset: int,
         features: Floats | None = None,
     ) -> Prediction:
         failure = error.what if isinstance(error, HoldfastError) else type(error).__name__
         return Prediction(
-            prediction_id=prediction_id,
+            prediction_id=place[0],
             use_case=self.plan.use_case,
             model_version=self.bundle.version,
             by="fallback",
-            at_us=now_us,
-            offset=offset,
+            at_us=place[2],
+            offset=place[1],
             row=row,
             features=[] if features is None else _nullable(features),
             context=[],
