@@ -90,7 +90,7 @@ class SourceSchema:
 def schema_of(source: type[Source]) -> SourceSchema:
     """Return a source as plain data; the source has passed `check`."""
     times = (source.own_key(), source.event_time(), source.known_time())
-    key, event_time, known_time = (column.attr if column else "" for column in times)
+    key, event_time, known_time = ("" if column is None else column.attr for column in times)
     return SourceSchema(
         name=source.__name__,
         uri=source.uri,

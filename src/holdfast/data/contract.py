@@ -1,0 +1,205 @@
+"""The contract at the request: one row, judged by the same rules as a file's rows."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.core.clock import parse_time
+from holdfast.core.fingerprint import category_id
+from holdfast.data.parse import FUTURE_TOLERANCE_US, INTEGER_MAX
+from holdfast.define.schema import ColumnSchema, SourceSchema
+from holdfast.errors import ContractError
+
+__all__ = ["Row", "check_row", "row_numbers"]
+
+Row = dict[str, Any]
+VALUES_SHOWN_MAX = 10
+_TIMES = ("time", "event_time", "known_time")
+_MISSING = object()
+
+
+class _Broken(Exception):
+    """Why one value breaks its contract."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(why)
+        self.why, self.hint = why, hint
+
+
+def check_row(
+    schema: SourceSchema,
+    data: Mapping[str, Any],
+    *,
+    now_us: int,
+    labels: bool = False,
+) -> Row:
+    """Return a row with every column of its source, typed; times in us, missing as None.
+
+    `labels` allows columns that are known only after the event. An event time that is not given
+    is `now_us`.
+
+    Raises:
+        ContractError: the first broken field, with why; the text says how many more.
+    """
+    late = schema.late_attrs
+    found: list[tuple[str, str, str, str]] = []
+    row: Row = {}
+    for column in schema.columns:
+        value = data.get(column.attr, _MISSING)
+        if column.attr in late and not labels and value is not _MISSING:
+            found.append((column.attr, "HF212", "is known only after the decision", "leave it out"))
+            continue
+        if column.kind == "event_time" and value is _MISSING:
+            value = now_us
+        try:
+            row[column.attr] = _value(
+                column, None if value is _MISSING else value, schema, now_us, late
+            )
+        except _Broken as broken:
+            found.append((column.attr, "HF211", broken.why, broken.hint))
+    attrs = {column.attr for column in schema.columns}
+    for name in data:
+        if name not in attrs:
+            near = difflib.get_close_matches(str(name), sorted(attrs), n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"fields: {', '.join(sorted(attrs))}"
+            found.append((str(name), "HF213", f"is no field of `{schema.name}`", hint))
+    if found:
+        field, code, why, hint = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ContractError(
+            f"`{field}` {why}{more}", code=code, field=field, hint=hint, site=schema.where
+        )
+    return row
+
+
+def row_numbers(
+    schema: SourceSchema, row: Mapping[str, Any], attrs: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """Return a row's values as the engine's numbers, float64[len(attrs)], as `Table.numbers`."""
+    return np.array([_number(row.get(attr)) for attr in attrs], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        return category_id(value)
+    return float(value)
+
+
+def _value(
+    column: ColumnSchema, value: Any, schema: SourceSchema, now_us: int, late: frozenset[str]
+) -> Any:
+    if isinstance(value, str):
+        value = value if column.kind == "text" else value.strip()
+        if value == "" or value in schema.missing:
+            value = None
+    if isinstance(value, float) and math.isnan(value):
+        value = None
+    if value is None:
+        if column.nullable or column.attr in late:
+            return None
+        raise _Broken("is missing", "send a value")
+    if column.kind in ("float", "integer"):
+        return _bounded(column, _numeric(column, value))
+    if column.kind == "boolean":
+        return _boolean(column, value)
+    if column.kind in _TIMES:
+        return _moment(column, value, now_us)
+    return _text(column, value)
+
+
+def _numeric(column: ColumnSchema, value: Any) -> float | int:
+    number: float | int
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            raise _Broken(f"is {value!r}, not a number", "send a number") from None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    else:
+        raise _Broken(f"is {value!r}, not a number", "send a number")
+    if column.kind == "float":
+        number = float(number)
+        if math.isinf(number):
+            raise _Broken("is not finite", "send a number")
+        return number
+    if math.isinf(number) or number != math.floor(number) or abs(number) > INTEGER_MAX:
+        raise _Broken(f"is {value!r}, not a whole number", "send a whole number")
+    return int(number)
+
+
+def _bounded(column: ColumnSchema, number: float | int) -> float | int:
+    for limit, outside, words in (
+        (column.gt, column.gt is not None and number <= column.gt, "must be above"),
+        (column.ge, column.ge is not None and number < column.ge, "must be at least"),
+        (column.lt, column.lt is not None and number >= column.lt, "must be below"),
+        (column.le, column.le is not None and number > column.le, "must be at most"),
+    ):
+        if outside:
+            raise _Broken(f"is {number:g}", f"it {words} {limit:g}")
+    return number
+
+
+def _boolean(column: ColumnSchema, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value == math.floor(value):
+        value = int(value)
+    text = str(value)
+    words = {column.true: True, column.false: False}
+    if not column.true:
+        words, text = {"true": True, "1": True, "false": False, "0": False}, text.lower()
+    if text in words:
+        return words[text]
+    raise _Broken(f"is {value!r}, not true or false", "send true or false")
+
+
+def _moment(column: ColumnSchema, value: Any, now_us: int) -> int:
+    moment: int
+    if isinstance(value, str):
+        try:
+            moment = parse_time(value)
+        except ValueError:
+            raise _Broken(
+                f"is {value!r}, not a moment", 'send ISO 8601, such as "2026-01-31T12:00:00Z"'
+            ) from None
+    elif isinstance(value, datetime):
+        moment = parse_time(value.isoformat())
+    elif isinstance(value, date):
+        moment = parse_time(datetime(value.year, value.month, value.day, tzinfo=UTC).isoformat())
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) < (1 << 62):
+        moment = value
+    else:
+        raise _Broken(f"is {value!r}, not a moment", "send ISO 8601, or microseconds since 1970")
+    if column.kind == "event_time" and moment > now_us + FUTURE_TOLERANCE_US:
+        raise _Broken("lies in the future", "check the sender's clock")
+    return moment
+
+
+def _text(column: ColumnSchema, value: Any) -> str:
+    if isinstance(value, float) and value == math.floor(value) and abs(value) <= INTEGER_MAX:
+        value = int(value)
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if not isinstance(value, str | int):
+        raise _Broken(f"is {value!r}, not a text", "send a text")
+    text = str(value)
+    if column.values and text not in column.values:
+        shown = ", ".join(column.values[:VALUES_SHOWN_MAX])
+        more = len(column.values) - VALUES_SHOWN_MAX
+        raise _Broken(
+            f'is "{text}", an unknown category',
+            f"allowed: {shown}" + (f" and {more} more" if more > 0 else ""),
+        )
+    if column.max_length is not None and len(text) > column.max_length:
+        raise _Broken(f"has {len(text)} characters", f"it may have at most {column.max_length}")
+    return text

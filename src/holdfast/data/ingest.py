@@ -1,0 +1,190 @@
+"""Ingest: a source's files to a table that keeps its contract, and a quarantine for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from holdfast.core.progress import SILENT, Progress
+from holdfast.data.parse import parse_column, problems_of
+from holdfast.data.quarantine import EMPTY, Quarantine
+from holdfast.data.readers import declared, files_of, raw_frame, read_file
+from holdfast.data.table import Table
+from holdfast.define.schema import SourceSchema
+from holdfast.errors import ContractError
+
+__all__ = ["Loaded", "load"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a source's files held: the rows that keep the contract, and those that do not.
+
+    `backwards`: how many rows were known before the row in front of them in the files.
+    """
+
+    table: Table
+    quarantine: Quarantine
+    rows_read: int
+    files: int
+    backwards: int = 0
+
+
+def load(
+    schema: SourceSchema,
+    where: Any,
+    *,
+    now_us: int | None,
+    progress: Progress = SILENT,
+) -> Loaded:
+    """Return a source's rows, from a path, a glob, or a table from Python.
+
+    Every row is either in the table or in the quarantine with its reason. `now_us` is the clock:
+    rows that happened after it are put aside; None keeps them.
+
+    Raises:
+        ContractError: HF202 no file, HF203 unreadable, HF204 a column is missing, HF205 empty.
+    """
+    if isinstance(where, str | Path):
+        paths = files_of(Path(where), schema)
+        with progress.step(f"reading {schema.name}", total=len(paths), unit="files") as step:
+            frames = []
+            for path in paths:
+                frames.append(read_file(path, schema))
+                step.advance(1)
+        files = len(paths)
+    else:
+        frames = [declared(raw_frame(where, schema), schema, f"{schema.name} (from Python)")]
+        files = 0
+    parts = [_typed(frame, schema) for frame in frames]
+    typed = pl.concat([part[0] for part in parts])
+    unread = pl.concat([part[1] for part in parts])
+    if not typed.height:
+        raise ContractError(
+            f"`{schema.name}` has no rows",
+            code="HF205",
+            site=schema.where,
+            hint="its files have columns but nothing under them",
+        )
+    reason, column = _reasons(typed, unread, schema, now_us)
+    broken = reason.is_not_null()
+    quarantine = EMPTY
+    if bool(broken.any()):
+        quarantine = _quarantine(_broken_rows(frames, broken), reason, column)
+    kept = typed.filter(~broken)
+    return Loaded(
+        table=Table.of(schema, kept),
+        quarantine=quarantine,
+        rows_read=typed.height,
+        files=files,
+        backwards=_backwards(kept, schema),
+    )
+
+
+def _typed(frame: pl.DataFrame, schema: SourceSchema) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return typed columns, and which values were there but unreadable."""
+    typed, unread = [], []
+    for column in schema.columns:
+        values, wrong = parse_column(column, frame.get_column(column.attr), schema)
+        typed.append(values)
+        unread.append(wrong.alias(column.attr))
+    return pl.DataFrame(typed), pl.DataFrame(unread)
+
+
+def _broken_rows(frames: list[pl.DataFrame], broken: pl.Series) -> pl.DataFrame:
+    """Return the broken rows as they were read, as text, with their number over all files."""
+    found, start = [], 0
+    for frame in frames:
+        here = broken[start : start + frame.height]
+        rows = frame.with_row_index("row_number", offset=start).filter(here)
+        found.append(rows.select("row_number", *_as_text(frame)))
+        start += frame.height
+    return pl.concat(found)
+
+
+def _as_text(frame: pl.DataFrame) -> list[pl.Expr]:
+    """Return the columns so that files of different types can stand under one another."""
+    return [
+        pl.col(name) if dtype == pl.String else pl.col(name).cast(pl.String, strict=False)
+        for name, dtype in frame.schema.items()
+        if not dtype.is_nested()
+    ]
+
+
+def _reasons(
+    typed: pl.DataFrame, unread: pl.DataFrame, schema: SourceSchema, now_us: int | None
+) -> tuple[pl.Series, pl.Series]:
+    """Return the first reason each row is broken for, null where it is not, and its column."""
+    reason = np.full(typed.height, -1, dtype=np.int32)
+    names: list[tuple[str, str]] = []
+
+    def note(found: pl.Series, why: str, attr: str) -> None:
+        where = found.fill_null(False).to_numpy() & (reason < 0)
+        if where.any():
+            reason[where] = len(names)
+            names.append((why, attr))
+
+    for column in schema.columns:
+        note(unread.get_column(column.attr), f"not a {column.kind.replace('_', ' ')}", column.attr)
+        rules = problems_of(column, schema, now_us=now_us)
+        if rules:
+            found = typed.select([rule.alias(str(i)) for i, (_, rule) in enumerate(rules)])
+            for index, (why, _) in enumerate(rules):
+                note(found.get_column(str(index)), why, column.attr)
+    if schema.key:
+        sound = pl.DataFrame({"key": typed.get_column(schema.key), "ok": reason < 0})
+        first = sound.select(
+            (~pl.col("key").is_first_distinct()) & pl.col("key").is_not_null()
+        ).to_series()
+        if bool(first.any()):
+            note(_repeated(sound), "duplicate key", schema.key)
+    texts = [why for why, _ in names]
+    attrs = [attr for _, attr in names]
+    index = pl.Series(np.where(reason < 0, None, reason).tolist(), dtype=pl.Int32)
+    if not names:
+        nothing = pl.Series([None] * typed.height, dtype=pl.String)
+        return nothing, nothing
+    return pl.Series(texts).gather(index), pl.Series(attrs).gather(index)
+
+
+def _repeated(sound: pl.DataFrame) -> pl.Series:
+    """Return which rows repeat the key of an earlier sound row."""
+    numbered = sound.with_row_index("at")
+    firsts = (
+        numbered.filter(pl.col("ok") & pl.col("key").is_not_null())
+        .group_by("key")
+        .agg(pl.col("at").min().alias("first"))
+    )
+    joined = numbered.join(firsts, on="key", how="left", maintain_order="left")
+    return joined.select((pl.col("ok")) & (pl.col("first") < pl.col("at"))).to_series()
+
+
+def _quarantine(broken: pl.DataFrame, reason: pl.Series, column: pl.Series) -> Quarantine:
+    attrs = column.drop_nulls()
+    values = [
+        broken.item(at, attr) if attr in broken.columns else None
+        for at, attr in enumerate(attrs.to_list())
+    ]
+    rows = broken.drop("row_number")
+    return Quarantine(
+        pl.DataFrame(
+            {
+                "reason": reason.drop_nulls(),
+                "column": attrs,
+                "value": pl.Series(values, dtype=pl.String),
+                "row_number": broken.get_column("row_number").cast(pl.Int64),
+                "row": rows.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
+            }
+        )
+    )
+
+
+def _backwards(frame: pl.DataFrame, schema: SourceSchema) -> int:
+    attr = schema.known_time or schema.event_time
+    if schema.without_time or not attr or frame.height < 2:
+        return 0
+    return int((frame.get_column(attr).diff() < 0).sum())
