@@ -64,6 +64,7 @@ STATUS_BY_CODE = {
     "HF522": 400,
     "HF523": 400,
     "HF524": 422,
+    "HF525": 415,
 }
 """Status of what the transport itself refuses; all other errors go by their class."""
 
