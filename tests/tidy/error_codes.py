@@ -61,23 +61,38 @@ def _makers(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _uses(tree: ast.Module, path: str, makers: dict[str, str]) -> Iterator[Use]:
-    for call, constant in _codes(tree, None):
-        name = _name(call) if call else ""
-        kind = name if name.endswith("Error") else makers.get(name, "")
-        words = {word.arg: word.value for word in call.keywords} if call else {}
-        says = _text(words.get("what") or (call.args[0] if call and call.args else None))
-        yield Use(constant.value, path, kind, says, _text(words.get("hint")))
+    for holder, constant in _codes(tree, None):
+        kind, says, hint = "", None, None
+        if isinstance(holder, ast.Call):
+            kind = (
+                _name(holder) if _name(holder).endswith("Error") else makers.get(_name(holder), "")
+            )
+            words = {word.arg: word.value for word in holder.keywords}
+            says = words.get("what") or (holder.args[0] if holder.args else None)
+            hint = words.get("hint")
+        elif isinstance(holder, ast.Tuple):  # a line of a table: ..., code, what, hint, ...
+            says, hint = [*holder.elts[holder.elts.index(constant) + 1 :], None, None][:2]
+        yield Use(constant.value, path, kind, _text(says), _text(hint))
 
 
-def _codes(node: ast.AST, call: ast.Call | None) -> Iterator[tuple[ast.Call | None, ast.Constant]]:
-    """Every code below a node, with the call it stands in."""
+Holder = ast.Call | ast.Tuple | None
+
+
+def _codes(node: ast.AST, holder: Holder) -> Iterator[tuple[Holder, ast.Constant]]:
+    """Every code below a node, with the call or the tuple it stands in."""
     if isinstance(node, ast.Constant):
-        if isinstance(node.value, str) and CODE.fullmatch(node.value):
-            yield call, node
+        if _is_code(node):
+            yield holder, node
         return
-    inner = node if isinstance(node, ast.Call) else call
+    direct = isinstance(node, ast.Tuple) and any(_is_code(item) for item in node.elts)
+    inner = node if isinstance(node, ast.Call) or direct else holder
     for child in ast.iter_child_nodes(node):
         yield from _codes(child, inner)
+
+
+def _is_code(node: ast.AST) -> bool:
+    value = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(value, str) and CODE.fullmatch(value) is not None
 
 
 def _name(call: ast.AST) -> str:

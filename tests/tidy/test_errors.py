@@ -45,8 +45,10 @@ def test_an_error_written_by_hand_is_collected(tmp_path: Path) -> None:
         "def refuse(what, *, code): raise StoreError(what, code=code)\n"
         'def f(n): raise DefinitionError(f"`{n.name}` is " + "odd", code="HF199", hint="no")\n'
         'def g(n): refuse(f"{len(n)} rows", code="HF199")\n'
+        'TABLE = {1: ("HF199", "is full", "free some", False)}\n'
     )
-    first, second = error_codes.uses(tmp_path)
+    first, second, third = error_codes.uses(tmp_path)
     assert (first.kind, first.says, first.hint) == ("DefinitionError", "`<name>` is odd", "no")
     assert (second.kind, second.says, second.where) == ("StoreError", "<len> rows", "bad.py")
+    assert (third.kind, third.says, third.hint) == ("", "is full", "free some")
     assert f"### HF199: {UNTITLED}" in page([first, second], {}, EXIT_CODES)
