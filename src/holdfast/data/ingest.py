@@ -144,11 +144,11 @@ def _reasons(
             note(_repeated(sound), "duplicate key", schema.key)
     texts = [why for why, _ in names]
     attrs = [attr for _, attr in names]
-    index = pl.Series(np.where(reason < 0, None, reason).tolist(), dtype=pl.Int32)
-    if not names:
-        nothing = pl.Series([None] * typed.height, dtype=pl.String)
-        return nothing, nothing
-    return pl.Series(texts).gather(index), pl.Series(attrs).gather(index)
+    which = np.where(reason < 0, len(names), reason)
+    return (
+        pl.Series([*texts, None], dtype=pl.String).gather(which),
+        pl.Series([*attrs, None], dtype=pl.String).gather(which),
+    )
 
 
 def _repeated(sound: pl.DataFrame) -> pl.Series:

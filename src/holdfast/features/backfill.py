@@ -83,7 +83,7 @@ def _fill_view(
 ) -> None:
     view = online.plan.views[number]
     ops = view_ops(online.plan, view, tables, labels=labels, reads=False)
-    kept = slice(None)
+    kept = np.arange(len(ops.time))
     if view.label >= 0:  # what matures at the clock or later still waits
         kept = np.flatnonzero(labels[view.label][1][ops.update_rows] < clock)
     result = View(view.spec).replay(

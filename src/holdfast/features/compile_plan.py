@@ -151,7 +151,9 @@ class _Compiler:
             raise InternalError("a column without a source", code="HF900")
         keys = [c for c in source.columns.values() if getattr(c, "to", None) is not None]
         targets = tuple(getattr(key, "to", None) or key for key in keys)
-        whole = Aggregate("last", source, targets, column, ALL_TIME, "", column.site)
+        whole: Aggregate[Any] = Aggregate(
+            "last", source, targets, column, ALL_TIME, "", column.site
+        )
         return self._aggregate(whole)
 
     def _aggregate(self, node: Aggregate[Any]) -> str:

@@ -81,7 +81,8 @@ class View:
         out = np.empty((1, len(self.spec.aggregates)), dtype=np.float64)
         row = values.reshape(1, -1)
         read_packed(self._layout, self._scratch, self._load(state), time, row, out)
-        return out[0]
+        values_read: Floats = out[0]
+        return values_read
 
     def replay(
         self,

@@ -98,7 +98,7 @@ def build_training_set(
     """Return the features of every row of `each` as they were known at that row.
 
     The log is replayed in known-time order; a row is read before it is folded. `until_us` cuts
-    the log: later rows are not there, labels not known by then are NaN.
+    the log: later rows are not there. A label that has not matured when the log ends is NaN.
     """
     cut = NEVER_US - 1 if until_us is None else until_us
     if until_us is not None:
@@ -124,6 +124,8 @@ def build_training_set(
             outputs.append(result.values)
             events, late = events + int((ops.action != 2).sum()), late + result.late
             step.advance(_stream_length(view, tables))
+    end = max((int(t.known_us[-1]) for t in tables.values() if len(t)), default=0)
+    end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context
     values = _run_rows(plan.program, each, outputs)
     return TrainingSet(
@@ -133,7 +135,7 @@ def build_training_set(
         values=values,
         context=_inputs(value_names, each, outputs, slice(None)),
         context_names=value_names,
-        label=labels[0][0],
+        label=np.where(labels[0][1] <= end, labels[0][0], np.nan),
         matured_us=labels[0][1],
         time_us=each.event_us,
         known_us=each.known_us,
