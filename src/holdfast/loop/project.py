@@ -136,9 +136,7 @@ class Project:
             where: Any = self._frames.get(source)
             if where is None:
                 where = self.folder / self.config.sources.get(source, schema.uri)
-            loaded[source] = load(
-                schema, where, now_us=self.clock.now_us(), progress=self.progress
-            )
+            loaded[source] = load(schema, where, now_us=self.clock.now_us(), progress=self.progress)
             write_quarantine(self.home / "quarantine", source, loaded[source].quarantine)
         tables = {source: one.table for source, one in loaded.items()}
         if tables[plan.each].frame.height == 0:
@@ -155,9 +153,7 @@ class Project:
     def audit(self, name: str | None = None) -> dict[str, Audit]:
         """Return what the data looks like, source by source, with a verdict in words."""
         history = self.history(name)
-        return audit_history(
-            history.plan, history.tables, history.loaded, progress=self.progress
-        )
+        return audit_history(history.plan, history.tables, history.loaded, progress=self.progress)
 
     def training_set(
         self,
@@ -251,9 +247,10 @@ class Project:
                 code="HF504",
                 hint=f"`holdfast serve {plan.use_case}`",
             )
-        with self._online(plan, exclusive=False) as (_, store), store.transaction(
-            write=False
-        ) as txn:
+        with (
+            self._online(plan, exclusive=False) as (_, store),
+            store.transaction(write=False) as txn,
+        ):
             return PredictionLog().read(txn, prediction_id)
 
     def status(self) -> dict[str, Any]:
@@ -279,9 +276,10 @@ class Project:
         path = self.home / "online" / use_case.name
         if not path.exists():
             return nothing
-        with open_online(f"lmdb://{path}", spaces=SPACES) as store, store.transaction(
-            write=False
-        ) as txn:
+        with (
+            open_online(f"lmdb://{path}", spaces=SPACES) as store,
+            store.transaction(write=False) as txn,
+        ):
             latest = PredictionLog().latest(txn)
             count = txn.count("predictions")
         if latest is None:

@@ -1,0 +1,322 @@
+"""Inferring a definition from a table: types, bounds, categories, keys, and what to leave out."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from holdfast.core.fingerprint import category_id
+from holdfast.data.suspects import leak_suspects, pii_suspects
+from holdfast.define.schema import ColumnSchema
+from holdfast.errors import ContractError
+
+__all__ = ["Inferred", "InferredColumn", "infer"]
+
+CATEGORIES_LISTED_MAX = 30
+CATEGORY_SHARE_MAX = 0.5
+TOKENS = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "-")
+POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "positive", "churned", "default", ">50k")
+NUMERIC_SHARE = 0.9
+TEXT_LENGTH = 40
+_ID = re.compile(r"(^|[^a-z])(id|key|uuid|number|no)$", re.IGNORECASE)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferredColumn:
+    """One column as it would be declared. `left_out`: why it is no feature, "" when it is one."""
+
+    attr: str
+    column: str
+    kind: str
+    nullable: bool = False
+    bounds: tuple[tuple[str, float], ...] = ()
+    values: tuple[str, ...] = ()
+    words: tuple[str, str] = ("", "")
+    left_out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inferred:
+    """A table as it would be declared. `task`: "binary" or "regression"."""
+
+    columns: tuple[InferredColumn, ...]
+    label: InferredColumn
+    time: str
+    key: str
+    missing: tuple[str, ...]
+    task: str
+    rows: int
+
+
+def infer(path: Path, *, label: str, time: str = "", key: str = "") -> Inferred:
+    """Return what a table's columns look like.
+
+    Args:
+        path: a CSV, Parquet or JSON-lines file.
+        label: the column to predict.
+        time: the column that says when a row happened, "" for none.
+        key: the column of the entity that rows belong to, "" for none.
+
+    Raises:
+        ContractError: no such file or column, an empty file, or a label that is all one value.
+    """
+    frame = _read(path)
+    for name in (label, time, key):
+        if name and name not in frame.columns:
+            near = difflib.get_close_matches(name, frame.columns, n=1)
+            raise ContractError(
+                f'{path.name} has no column "{name}"',
+                code="HF204",
+                site=str(path),
+                field=name,
+                hint=f'did you mean "{near[0]}"?' if near else f"it has {', '.join(frame.columns)}",
+            )
+    tokens = tuple(token for token in TOKENS if _holds(frame, token))
+    clean = frame.select(_without(frame, tokens))
+    attrs = _attrs(frame.columns)
+    target = _label(clean.get_column(label), attrs[label], path)
+    columns = []
+    for name in frame.columns:
+        if name == label:
+            continue
+        role = "event_time" if name == time else "entity" if name == key else ""
+        columns.append(_column(clean.get_column(name), attrs[name], role))
+    columns = _own_key(columns, clean, key)
+    columns = _suspects(columns, clean, target, label)
+    return Inferred(
+        columns=tuple(columns),
+        label=target,
+        time=attrs[time] if time else "",
+        key=attrs[key] if key else "",
+        missing=tokens,
+        task="binary" if target.kind == "boolean" else "regression",
+        rows=frame.height,
+    )
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise ContractError(f"there is no file {path}", code="HF202", hint="check the path")
+    try:
+        if path.suffix == ".csv":
+            frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
+        elif path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        elif path.suffix in (".jsonl", ".ndjson"):
+            frame = pl.read_ndjson(path)
+        else:
+            raise ContractError(
+                f'"{path.suffix}" is no known kind of file',
+                code="HF203",
+                site=str(path),
+                hint="use .parquet, .csv or .jsonl",
+            )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        code = "HF205" if isinstance(error, pl.exceptions.NoDataError) else "HF203"
+        what = f"{path.name} is empty" if code == "HF205" else f"{path.name} cannot be read: {text}"
+        raise ContractError(what, code=code, site=str(path), hint="open it and look") from error
+    if not frame.height:
+        raise ContractError(
+            f"{path.name} has no rows", code="HF205", site=str(path), hint="open it and look"
+        )
+    return frame
+
+
+def _holds(frame: pl.DataFrame, token: str) -> bool:
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return any(bool((frame.get_column(name).str.strip_chars() == token).any()) for name in texts)
+
+
+def _without(frame: pl.DataFrame, tokens: tuple[str, ...]) -> list[pl.Expr]:
+    chosen = []
+    for name, dtype in frame.schema.items():
+        column = pl.col(name)
+        if dtype == pl.String:
+            column = column.str.strip_chars()
+            column = pl.when(column.is_in(["", *tokens])).then(None).otherwise(column).alias(name)
+        elif dtype.is_float():
+            column = column.fill_nan(None)
+        chosen.append(column)
+    return chosen
+
+
+def _attrs(names: list[str]) -> dict[str, str]:
+    """Return a Python name for each column, unique, in lower case."""
+    found: dict[str, str] = {}
+    for name in names:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+        attr = re.sub(r"[^0-9a-z]+", "_", snake.lower()).strip("_") or "column"
+        reserved = {"columns", "uri", "missing", "lag", "site", "by", "without_time"}
+        if attr[0].isdigit() or keyword.iskeyword(attr) or attr in reserved:
+            attr = f"{attr}_" if not attr[0].isdigit() else f"c_{attr}"
+        base, number = attr, 2
+        while attr in found.values():
+            attr, number = f"{base}_{number}", number + 1
+        found[name] = attr
+    return found
+
+
+def _column(values: pl.Series, attr: str, role: str) -> InferredColumn:
+    name, dtype = values.name, values.dtype
+    nullable = values.null_count() > 0
+    if role == "event_time":
+        return InferredColumn(attr=attr, column=name, kind="event_time")
+    if role == "entity":
+        return InferredColumn(attr=attr, column=name, kind="entity", nullable=nullable)
+    if values.null_count() == len(values) or values.drop_nulls().n_unique() == 1:
+        return InferredColumn(
+            attr=attr,
+            column=name,
+            kind="string",
+            nullable=True,
+            left_out="it has the same value in every row",
+        )
+    if dtype.is_temporal():
+        left = "a moment is no feature by itself"
+        return InferredColumn(attr=attr, column=name, kind="time", nullable=nullable, left_out=left)
+    if dtype == pl.Boolean:
+        return InferredColumn(attr=attr, column=name, kind="boolean", nullable=nullable)
+    if dtype == pl.String:
+        numbers = values.cast(pl.Float64, strict=False)
+        if numbers.is_not_null().sum() == len(values) - values.null_count():
+            return _number(numbers.alias(name), attr, nullable)
+        return _text(values, attr, nullable)
+    return _number(values, attr, nullable)
+
+
+def _number(values: pl.Series, attr: str, nullable: bool) -> InferredColumn:
+    there = values.drop_nulls()
+    whole = values.dtype.is_integer() or bool((there == there.floor()).all())
+    low = there.min()
+    bounds = (("ge", 0.0),) if isinstance(low, int | float) and low >= 0 else ()
+    kind = "integer" if whole and values.dtype.is_integer() else "float"
+    return InferredColumn(
+        attr=attr, column=values.name, kind=kind, nullable=nullable, bounds=bounds
+    )
+
+
+def _text(values: pl.Series, attr: str, nullable: bool) -> InferredColumn:
+    there = values.drop_nulls()
+    distinct = there.unique().sort().to_list()
+    left = ""
+    if len(distinct) > CATEGORY_SHARE_MAX * len(there) and len(distinct) > CATEGORIES_LISTED_MAX:
+        length = there.str.len_chars().mean()
+        long = isinstance(length, int | float) and length > TEXT_LENGTH
+        kind = "text" if long else "string"
+        left = "free text needs `hf.tfidf`" if long else "it is different in almost every row"
+        return InferredColumn(
+            attr=attr, column=values.name, kind=kind, nullable=nullable, left_out=left
+        )
+    listed = tuple(distinct) if len(distinct) <= CATEGORIES_LISTED_MAX else ()
+    return InferredColumn(
+        attr=attr, column=values.name, kind="category", nullable=nullable, values=listed
+    )
+
+
+def _label(values: pl.Series, attr: str, path: Path) -> InferredColumn:
+    there = values.drop_nulls()
+    distinct = there.unique().sort().to_list()
+    if len(distinct) < 2:
+        raise ContractError(
+            f'the label "{values.name}" is {distinct[0]!r} in every row'
+            if distinct
+            else f'the label "{values.name}" is missing in every row',
+            code="HF401",
+            site=str(path),
+            field=values.name,
+            hint="a label needs rows of both kinds",
+        )
+    nullable = values.null_count() > 0
+    if len(distinct) == 2:
+        if values.dtype == pl.Boolean:
+            return InferredColumn(attr=attr, column=values.name, kind="boolean", nullable=nullable)
+        texts = [str(int(v)) if isinstance(v, float) and v == int(v) else str(v) for v in distinct]
+        positive = [text for text in texts if text.strip().lower() in POSITIVE_WORDS]
+        if len(positive) == 1:
+            true = positive[0]
+        else:
+            counts = [int((there == value).sum()) for value in distinct]
+            true = texts[int(np.argmin(counts))]
+        false = texts[1 - texts.index(true)]
+        return InferredColumn(
+            attr=attr, column=values.name, kind="boolean", nullable=nullable, words=(true, false)
+        )
+    if values.dtype.is_numeric():
+        kind = "integer" if values.dtype.is_integer() else "float"
+        return InferredColumn(attr=attr, column=values.name, kind=kind, nullable=nullable)
+    raise ContractError(
+        f'the label "{values.name}" has {len(distinct)} classes',
+        code="HF901",
+        site=str(path),
+        field=values.name,
+        hint="this version predicts two classes or a number",
+    )
+
+
+def _own_key(columns: list[InferredColumn], frame: pl.DataFrame, key: str) -> list[InferredColumn]:
+    """Let the first column that names its row be the source's own key."""
+    for at, column in enumerate(columns):
+        values = frame.get_column(column.column)
+        unique = values.null_count() == 0 and values.n_unique() == len(values)
+        named = bool(_ID.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column.column)))
+        if unique and named and column.column != key and not values.dtype.is_float():
+            own = InferredColumn(attr=column.attr, column=column.column, kind="own_key")
+            return [*columns[:at], own, *columns[at + 1 :]]
+    return columns
+
+
+def _suspects(
+    columns: list[InferredColumn], frame: pl.DataFrame, target: InferredColumn, label: str
+) -> list[InferredColumn]:
+    """Leave out what looks like personal data, or predicts the label too well by itself."""
+    reasons: dict[str, str] = {}
+    texts = [
+        (ColumnSchema(attr=c.attr, column=c.column, kind="string"), frame.get_column(c.column))
+        for c in columns
+        if c.kind in ("category", "string")
+    ]
+    for suspect in pii_suspects(texts):
+        reasons[suspect.column] = f"personal data? {suspect.words.replace('`', '')}"
+    features = {
+        c.attr: (_numbers(frame.get_column(c.column), c), "category" if c.values else c.kind)
+        for c in columns
+        if c.kind in ("float", "integer", "boolean", "category") and not c.left_out
+    }
+    y = _label_numbers(frame.get_column(label), target)
+    for suspect in leak_suspects(features, y, binary=target.kind == "boolean"):
+        reasons[suspect.column] = (
+            f"a leak? alone it ranks the label with {suspect.score:.2f}; "
+            "use it only if it is known before the decision"
+        )
+    return [
+        c if c.attr not in reasons else InferredColumn(**{**vars(c), "left_out": reasons[c.attr]})
+        for c in columns
+    ]
+
+
+def _numbers(values: pl.Series, column: InferredColumn) -> Floats:
+    if column.kind == "category":
+        texts = values.to_list()
+        known = {text: category_id(text) for text in set(texts) if text is not None}
+        return np.array([known.get(text, np.nan) for text in texts], dtype=np.float64)
+    numbers = values.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _label_numbers(values: pl.Series, target: InferredColumn) -> Floats:
+    if target.kind == "boolean" and target.words[0]:
+        whole = values.cast(pl.Int64) if values.dtype.is_float() else values
+        text = whole.cast(pl.String)
+        hit = (text == target.words[0]).cast(pl.Float64)
+        return np.asarray(hit.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+    return _numbers(values, target)
