@@ -1,8 +1,9 @@
-"""Back-fill: the state that history leaves behind, written to an online store in one go."""
+"""Back-fill: the state that history and the live log leave behind, written in one go."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,29 +11,31 @@ from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table, encode_key
 from holdfast.features.engine import View
-from holdfast.features.labels import NEVER_US, label_of_rows
+from holdfast.features.labels import NEVER_US, horizon_us, label_of_rows, patience_us
+from holdfast.features.live import history_clock_us, live_records
 from holdfast.features.log import Head
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import ViewPlan
 from holdfast.features.training_set import view_ops
-from holdfast.stores.base import OnlineStore
+from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["backfill", "history_fingerprint", "is_current"]
+__all__ = ["backfill", "comparable_from", "history_fingerprint", "is_current"]
 
 BATCH_KEYS = 50_000
+BATCH_RECORDS = 5_000
+
+DERIVED = ("state", "pending", "label", "seen", "meta")
+"""The spaces that can be made again from history and the log."""
+
+BEFORE_LIVE = 1 << 50
+"""Rows of history stand this far before the log's first offset, whatever history's length."""
 
 
 def history_fingerprint(online: OnlineFeatures, tables: Mapping[str, Table]) -> str:
     """Return the name of the state that this history and this plan leave behind."""
-    spans = {
-        name: [
-            table.frame.height,
-            int(table.known_us[-1]) if table.frame.height else 0,
-            int(table.event_us.sum(dtype=np.int64)) if table.frame.height else 0,
-        ]
-        for name, table in tables.items()
-    }
-    return fingerprint([online.plan.fingerprint, spans])
+    return fingerprint(
+        [online.plan.fingerprint, {name: _content(table) for name, table in tables.items()}]
+    )
 
 
 def is_current(online: OnlineFeatures, store: OnlineStore, tables: Mapping[str, Table]) -> bool:
@@ -48,14 +51,18 @@ def backfill(
     *,
     progress: Progress = SILENT,
 ) -> Head:
-    """Fold history into an empty store and return the head of the log after it.
+    """Fold history, then the live log behind it, and return the head of the log after both.
 
-    Bit for bit what folding the rows one at a time leaves behind. The store counts as filled
-    only once the last batch is in, so a crash on the way means doing it again, never half a
-    state.
+    Bit for bit what folding the rows one at a time leaves behind. State from an earlier history
+    or plan is dropped first; the log and the predictions stay. The store counts as filled only
+    once the last batch is in, so a crash on the way means doing it again, never half a state.
     """
-    clock = max((int(t.known_us[-1]) for t in tables.values() if t.frame.height), default=0)
-    head = Head(clock, sum(table.frame.height for table in tables.values()))
+    clock = history_clock_us(tables)
+    with store.transaction(write=True) as txn:
+        for space in DERIVED:
+            txn.clear(space)
+        behind = online.log.next_offset(txn)
+    head = Head(clock, max(behind, sum(table.frame.height for table in tables.values())))
     labels = [label_of_rows(label, tables, until_us=NEVER_US - 1) for label in online.plan.labels]
     total = sum(tables[view.source].frame.height for view in online.plan.views)
     with progress.step("filling the online store", total=total, unit="events") as step:
@@ -64,12 +71,57 @@ def backfill(
             step.advance(tables[view.source].frame.height)
         _fill_waiting(online, store, tables, labels=labels, clock=clock)
         _fill_seen(online, store, tables)
+    clock = _refold(online, store, tables, clock=clock, progress=progress)
+    head = Head(clock, head.next_offset)
     with store.transaction(write=True) as txn:
         online.log.set_head(txn, head)
         txn.put("meta", b"version", b"1")
+        txn.put("meta", b"since", head.next_offset.to_bytes(8))
         txn.put("meta", b"history", history_fingerprint(online, tables).encode())
     store.sync()
     return head
+
+
+def comparable_from(txn: Transaction) -> int:
+    """Return the first offset that was served on the history and the plan of now."""
+    found = txn.get("meta", b"since")
+    return int.from_bytes(found) if found else 0
+
+
+def _content(table: Table) -> list[Any]:
+    """Return what changes when any value, any time or the order of a table changes."""
+    rows = table.frame.hash_rows(seed=0).to_numpy()
+    place = np.arange(1, len(rows) + 1, dtype=np.uint64)
+    times = np.array([table.known_us.sum(dtype=np.int64), table.event_us.sum(dtype=np.int64)])
+    return [len(rows), int((rows * place).sum(dtype=np.uint64)), times.tolist()]
+
+
+def _refold(
+    online: OnlineFeatures,
+    store: OnlineStore,
+    tables: Mapping[str, Table],
+    *,
+    clock: int,
+    progress: Progress,
+) -> int:
+    """Fold what the live log holds beyond history, and return the clock after it."""
+    with store.transaction(write=False) as txn:
+        live = live_records(online.log, txn, tables)
+    if not live.new and not live.known:
+        return clock
+    total = len(live.new)
+    with progress.step("folding the live log again", total=total, unit="events") as step:
+        for start in range(0, len(live.new), BATCH_RECORDS):
+            batch = live.new[start : start + BATCH_RECORDS]
+            with store.transaction(write=True) as txn:
+                for record in batch:
+                    online.refold(txn, record)
+            step.advance(len(batch))
+        with store.transaction(write=True) as txn:
+            for record in live.known:
+                if record.prediction is not None:
+                    online.log.link(txn, record.source, record.row, record.prediction)
+    return live.new[-1].known_us if live.new else clock
 
 
 def _fill_view(
@@ -140,7 +192,10 @@ def _fill_waiting(
             values, due = labels[index]
             if label.kind == "ahead":
                 target = tables[label.target]
-                recent = np.flatnonzero(target.event_us >= clock - label.ahead_us)
+                patience = patience_us(label, table.schema)
+                recent = np.flatnonzero(target.event_us >= clock - patience)
+                due = horizon_us(label, table)  # a label without a value yet waits as well
+                due = np.where(table.known_us - table.event_us > patience, NEVER_US, due)
                 for at, row in zip(recent, target.frame[recent].iter_rows(named=True), strict=True):
                     maturity.add_target(
                         txn,
@@ -148,7 +203,7 @@ def _fill_waiting(
                         row,
                         time_us=int(target.event_us[at]),
                         known_us=int(target.known_us[at]),
-                        position=int(at),
+                        position=int(at) - BEFORE_LIVE,
                     )
             waiting = np.flatnonzero((due >= clock) & (due < NEVER_US))
             for at, row in zip(waiting, table.frame[waiting].iter_rows(named=True), strict=True):
@@ -159,7 +214,7 @@ def _fill_waiting(
                     row,
                     time_us=int(table.event_us[at]),
                     due=int(due[at]),
-                    offset=int(at),
+                    offset=int(at) - BEFORE_LIVE,
                     value=value,
                 )
 
@@ -171,7 +226,7 @@ def _fill_seen(online: OnlineFeatures, store: OnlineStore, tables: Mapping[str, 
             continue
         prefix = f"{name}\x00".encode()
         values = table.frame.get_column(key).drop_nulls().to_list()
-        names = sorted((prefix + str(value).encode(), at) for at, value in enumerate(values))
+        names = sorted(prefix + str(value).encode() for value in values)
         for start in range(0, len(names), BATCH_KEYS):
             with store.transaction(write=True) as txn:
-                online.log.remember(txn, iter(names[start : start + BATCH_KEYS]))
+                online.log.remember(txn, names[start : start + BATCH_KEYS])

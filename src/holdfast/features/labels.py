@@ -8,13 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.data.table import Table
+from holdfast.define.schema import SourceSchema
 from holdfast.errors import InternalError
 from holdfast.features.compile import njit
 from holdfast.features.keys import joint_codes
 from holdfast.features.plan import LabelPlan
 from holdfast.features.rows import run
 
-__all__ = ["KINDS", "NEVER_US", "aggregate_ahead", "label_of_rows", "program_inputs"]
+__all__ = [
+    "KINDS",
+    "NEVER_US",
+    "aggregate_ahead",
+    "horizon_us",
+    "label_of_rows",
+    "patience_us",
+    "program_inputs",
+]
 
 NEVER_US = np.iinfo(np.int64).max
 """The due time of a label that is not known yet."""
@@ -44,6 +53,20 @@ def label_of_rows(
     unknown = np.isnan(values) | (due > until_us)
     due = np.where(np.isnan(values), NEVER_US, due)
     return np.where(unknown, np.nan, values), due
+
+
+def horizon_us(label: LabelPlan, table: Table) -> Ints:
+    """Return when a label ahead counts for each row, int64[n], whether or not it has a value."""
+    return np.maximum(table.event_us + label.ahead_us, table.known_us)
+
+
+def patience_us(label: LabelPlan, schema: SourceSchema) -> int:
+    """Return how long after it happened a row may become known and still count in features.
+
+    Only features of a label ahead have this bound: the records that such a row needs are kept
+    for twice the horizon (and the source's lag), not for ever.
+    """
+    return 2 * label.ahead_us + schema.lag_us
 
 
 def program_inputs(table: Table, names: tuple[str, ...], label: Floats | None = None) -> Floats:
@@ -76,7 +99,7 @@ def _column(label: LabelPlan, table: Table) -> tuple[Floats, Ints]:
 
 
 def _ahead(label: LabelPlan, table: Table, target: Table) -> tuple[Floats, Ints]:
-    due = np.maximum(table.event_us + label.ahead_us, table.known_us)
+    due = horizon_us(label, table)
     (row_codes, target_codes), keys = joint_codes(
         [(table.frame, label.row_keys), (target.frame, label.target_keys)]
     )

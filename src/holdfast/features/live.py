@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from holdfast.data.table import Table
-from holdfast.features.log import OUTCOME, Log
-from holdfast.stores.base import OnlineStore
+from holdfast.features.log import EVENT, OUTCOME, Log, Record
+from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["with_live"]
+__all__ = ["Live", "history_clock_us", "live_records", "with_live"]
+
+BEGINNING_US = -(1 << 62)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live log as seen from a history: `new` records lie behind it, `known` ones are in it."""
+
+    new: list[Record]
+    known: list[Record]
+
+
+def history_clock_us(tables: Mapping[str, Table]) -> int:
+    """Return when the last row of history was known; the beginning of time when it is empty."""
+    ends = [int(table.known_us[-1]) for table in tables.values() if table.frame.height]
+    return max(ends, default=BEGINNING_US)
+
+
+def live_records(log: Log, txn: Transaction, tables: Mapping[str, Table]) -> Live:
+    """Return the log's records in their order, split by whether history has them by now.
+
+    A row counts as known when history has a row of its key; outcomes go with their row. The new
+    ones were known no sooner than the end of history, which may have grown since they were
+    accepted; records of a source that is no longer used are in neither list.
+    """
+    clock_us = history_clock_us(tables)
+    records = [record for record in log.records(txn) if record.source in tables]
+    known = _in_history(log, records, tables)
+    live = Live([], [])
+    for record in records:
+        offset = int(record.row["offset"]) if record.kind == OUTCOME else record.offset
+        if offset in known:
+            live.known.append(record)
+        else:
+            live.new.append(replace(record, known_us=max(clock_us, record.known_us)))
+    return live
 
 
 def with_live(
@@ -27,18 +65,17 @@ def with_live(
     place: dict[int, int] = {}
     outcomes: dict[str, list[tuple[int, Any, int]]] = {name: [] for name in tables}
     with store.transaction(write=False) as txn:
-        for record in log.records(txn):
-            if record.source not in rows:
-                continue
-            if record.kind == OUTCOME:
-                where = place.get(int(record.row["offset"]))
-                if where is not None and label:
-                    outcomes[record.source].append((where, record.row[label], record.known_us))
-                continue
-            place[record.offset] = len(rows[record.source])
-            rows[record.source].append(record.row)
-            orders[record.source].append(record.offset)
-            known[record.source].append(record.known_us)
+        records = live_records(log, txn, tables).new
+    for record in records:
+        if record.kind == OUTCOME:
+            where = place.get(int(record.row["offset"]))
+            if where is not None and label and label in record.row:
+                outcomes[record.source].append((where, record.row[label], record.known_us))
+            continue
+        place[record.offset] = len(rows[record.source])
+        rows[record.source].append(record.row)
+        orders[record.source].append(record.offset)
+        known[record.source].append(record.known_us)
     whole = dict(tables)
     for name, live in rows.items():
         if not live:
@@ -56,3 +93,17 @@ def with_live(
         )
         whole[name] = tables[name].extend(added)
     return whole
+
+
+def _in_history(log: Log, records: list[Record], tables: Mapping[str, Table]) -> set[int]:
+    """Return the offsets of logged rows whose key history has."""
+    found: set[int] = set()
+    for name, table in tables.items():
+        key = log.schemas[name].key
+        mine = [r for r in records if r.source == name and r.kind == EVENT and key in r.row]
+        if not key or not mine or not table.frame.height:
+            continue
+        keys = pl.Series("key", [str(record.row[key]) for record in mine], dtype=pl.String)
+        there = keys.is_in(table.frame.get_column(key).implode()).to_list()
+        found |= {record.offset for record, known in zip(mine, there, strict=True) if known}
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ _HEAD = struct.Struct(">qq")
 _OFFSET = struct.Struct(">q")
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
+_OF_HISTORY = _pack([-1, None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ class Log:
         return int(row[schema.event_time]) + schema.lag_us
 
     def find(self, txn: Transaction, source: str, row: Mapping[str, Any]) -> list[Any] | None:
-        """Return `[offset, prediction id or None]` of the row with this key, if accepted before."""
+        """Return `[offset, prediction id or None]` of the row with this key, if there is one.
+
+        A row of history has offset -1: the log does not hold it.
+        """
         name = self.key_of(source, row)
         found = txn.get("seen", name) if name else None
         return None if found is None else list(_unpack(found))
@@ -100,14 +104,24 @@ class Log:
     ) -> Head:
         """Write one record at the head and return the new head; its clock is the record's."""
         offset = head.next_offset
-        value = _pack([source, kind, head.clock_us, dict(row), prediction])
+        record = Record(offset, source, kind, head.clock_us, dict(row), prediction)
+        value = _pack([source, kind, head.clock_us, record.row, prediction])
         txn.put("log", _OFFSET.pack(offset), value)
-        name = self.key_of(source, row) if kind == EVENT else b""
+        return self.note(txn, record)
+
+    def note(self, txn: Transaction, record: Record) -> Head:
+        """Remember the key of a record that the log holds, and move the head behind it."""
+        name = self.key_of(record.source, record.row) if record.kind == EVENT else b""
         if name:
-            txn.put("seen", name, _pack([offset, prediction]))
-        moved = Head(head.clock_us, offset + 1)
+            txn.put("seen", name, _pack([record.offset, record.prediction]))
+        moved = Head(record.known_us, record.offset + 1)
         self.set_head(txn, moved)
         return moved
+
+    def next_offset(self, txn: Transaction) -> int:
+        """Return the offset behind the last record, 0 when there is none."""
+        found = txn.last("log")
+        return _OFFSET.unpack(found[0])[0] + 1 if found else 0
 
     def record(self, txn: Transaction, offset: int) -> Record | None:
         """Return the record at an offset."""
@@ -128,10 +142,10 @@ class Log:
         if found is not None:
             txn.put("seen", self.key_of(source, row), _pack([found[0], prediction]))
 
-    def remember(self, txn: Transaction, names: Iterator[tuple[bytes, int]]) -> None:
+    def remember(self, txn: Transaction, names: Iterable[bytes]) -> None:
         """Remember rows of history by their key, so that they are not accepted again."""
-        for name, offset in names:
-            txn.put("seen", name, _pack([offset, None]))
+        for name in names:
+            txn.put("seen", name, _OF_HISTORY)
 
 
 def _record(offset: int, value: bytes) -> Record:

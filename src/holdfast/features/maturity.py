@@ -13,7 +13,7 @@ import numpy.typing as npt
 from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import StoreError
-from holdfast.features.labels import KINDS, aggregate_ahead
+from holdfast.features.labels import KINDS, aggregate_ahead, patience_us
 from holdfast.features.log import Record
 from holdfast.features.plan import LabelPlan, Plan
 from holdfast.features.rows import run_row
@@ -26,8 +26,9 @@ __all__ = ["Maturity", "Waiting"]
 
 RECORDS_PER_KEY_MAX = 100_000
 
-_WHEN = struct.Struct(">qqH")
-_DUE = struct.Struct(">q")
+_WHEN = struct.Struct(">QQH")
+_DUE = struct.Struct(">Q")
+_SIGN = 1 << 63
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
@@ -70,7 +71,8 @@ class Maturity:
                 )
             if label.source == source:
                 due = self._due(label, row, time_us, known_us)
-                if due is not None:
+                late = label.kind == "ahead" and known_us - time_us > self._patience_us(label)
+                if due is not None and not late:
                     value = None
                     if label.kind == "column":
                         value = float(row_numbers(self._schema(label), row, (label.column,))[0])
@@ -118,7 +120,7 @@ class Maturity:
                 folds.append((number, key, [float(x) for x in numbers]))
         key = self._row_key(index, row, label.row_keys) if label.kind == "ahead" else b""
         waiting = Waiting(time_us, key or b"", value, folds)
-        txn.put("pending", _WHEN.pack(due, offset, index), _pack(waiting))
+        txn.put("pending", _WHEN.pack(due + _SIGN, offset + _SIGN, index), _pack(waiting))
 
     def add_target(
         self,
@@ -140,7 +142,7 @@ class Maturity:
             schema = self.plan.schemas[label.target]
             amount = float(run_row(label.value, row_numbers(schema, row, label.value.inputs))[0])
         kept = _records(txn.get("label", key))
-        kept = kept[kept[:, 0] >= known_us - label.ahead_us]
+        kept = kept[kept[:, 0] >= known_us - self._patience_us(label)]
         if len(kept) >= RECORDS_PER_KEY_MAX:
             raise StoreError(
                 f"more than {RECORDS_PER_KEY_MAX} records of `{label.target}` share one key "
@@ -153,9 +155,10 @@ class Maturity:
 
     def drain(self, txn: Transaction, clock_us: int) -> int:
         """Fold every label due before the clock, in the order of their due times; how many."""
-        due_now = list(txn.scan("pending", b"", _DUE.pack(clock_us)))
+        due_now = list(txn.scan("pending", b"", _DUE.pack(clock_us + _SIGN)))
         for name, packed in due_now:
             due, offset, index = _WHEN.unpack(name)
+            due, offset = due - _SIGN, offset - _SIGN
             waiting = _decode_waiting(packed)
             label = self.plan.labels[index]
             value = waiting.value
@@ -204,6 +207,9 @@ class Maturity:
             return max(time_us + label.known_after_us, known_us)
         known_at = row.get(label.known_at)
         return None if known_at is None else max(int(known_at), known_us)
+
+    def _patience_us(self, label: LabelPlan) -> int:
+        return patience_us(label, self._schema(label))
 
     def _schema(self, label: LabelPlan) -> Any:
         return self.plan.schemas[label.source]

@@ -13,7 +13,7 @@ from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import NotFoundError
 from holdfast.features.engine import View
-from holdfast.features.log import OUTCOME, Head, Log
+from holdfast.features.log import OUTCOME, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.rows import run_row
@@ -140,10 +140,12 @@ class OnlineFeatures:
                 code="HF303",
                 hint="send the key of a row that was predicted; history brings its own labels",
             )
-        name = f"outcome\x00{key}".encode()
+        name = _outcome_name(key)
         earlier = txn.get("seen", name)
         if earlier is not None:
             return Accepted(int.from_bytes(earlier), True)
+        if logged.row.get(label.column) is not None:  # it came with its label
+            return Accepted(logged.offset, True)
         head = self._advance(txn, self.log.head(txn).clock_us)
         txn.put("seen", name, head.next_offset.to_bytes(8))
         row = {schema.key: key, label.column: value, "offset": found[0]}
@@ -157,6 +159,20 @@ class OnlineFeatures:
         if not accepted.repeated:
             self.fold(txn, source, row, accepted.offset)
         return accepted
+
+    def refold(self, txn: Transaction, record: Record) -> None:
+        """Fold a record that the log has already, as it was folded when it was accepted."""
+        self.maturity.drain(txn, record.known_us)
+        self.log.note(txn, record)
+        if record.kind != OUTCOME:
+            self.fold(txn, record.source, record.row, record.offset)
+            return
+        schema, column = self.plan.schemas[self.plan.each], self.plan.labels[0].column
+        logged = self.log.record(txn, int(record.row["offset"]))
+        if logged is None or column not in record.row:  # the label was another one then
+            return
+        txn.put("seen", _outcome_name(record.row[schema.key]), record.offset.to_bytes(8))
+        self.maturity.outcome(txn, logged, record.row[column], known_us=record.known_us)
 
     def _advance(self, txn: Transaction, known_us: int) -> Head:
         """Move the log's clock, folding first what matured before the new moment."""
@@ -180,3 +196,7 @@ class OnlineFeatures:
             else:
                 inputs[index] = time_us
         return inputs
+
+
+def _outcome_name(key: Any) -> bytes:
+    return f"outcome\x00{key}".encode()

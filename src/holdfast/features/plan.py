@@ -108,7 +108,12 @@ class Plan:
     def fingerprint(self) -> str:
         """The name of everything that changes a feature's value."""
         return fingerprint(
-            [[_view_dict(view) for view in self.views], self.program.as_dict(), self.each]
+            [
+                [_view_dict(view) for view in self.views],
+                [_label_dict(label) for label in self.labels],
+                self.program.as_dict(),
+                self.each,
+            ]
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.engine import View
 from holdfast.features.keys import joint_codes
-from holdfast.features.labels import NEVER_US, label_of_rows, program_inputs
+from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.rows import run
 
@@ -183,7 +183,11 @@ def view_ops(
             update_rows=rows[kept],
         )
     due = label[1] if label else source.known_us
-    updates = np.flatnonzero((source_codes >= 0) & (due < NEVER_US))
+    counted = (source_codes >= 0) & (due < NEVER_US)
+    if label is not None and plan.labels[view.label].kind == "ahead":
+        patience = patience_us(plan.labels[view.label], source.schema)
+        counted &= source.known_us - source.event_us <= patience
+    updates = np.flatnonzero(counted)
     if label is not None:
         updates = updates[np.argsort(due[updates], kind="stable")]
     asked = np.flatnonzero(row_codes >= 0) if reads else np.empty(0, dtype=np.int64)

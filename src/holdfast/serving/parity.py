@@ -8,6 +8,7 @@ import numpy as np
 
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
+from holdfast.features.backfill import comparable_from, is_current
 from holdfast.features.live import with_live
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, compare
@@ -27,12 +28,20 @@ def verify_served(
 ) -> Parity | None:
     """Recompute every served prediction from history and the log; None when there is none.
 
-    Answers of the fallback that had no features, and rows the log already had as an event before
-    they were asked about, are not compared.
+    Not compared: answers of the fallback that had no features, rows the log already had as an
+    event before they were asked about, and what was served on another history or plan than the
+    ones of now.
     """
     plan = online.plan
+    if not is_current(online, store, tables):
+        return None
     with store.transaction(write=False) as txn:
-        served = {p.offset: p.features for p in PredictionLog().all(txn) if p.features}
+        since = comparable_from(txn)
+        served = {
+            p.offset: p.features
+            for p in PredictionLog().all(txn)
+            if p.features and p.offset >= since
+        }
     if not served:
         return None
     whole = with_live(online.log, store, tables, label=plan.labels[0].column)
