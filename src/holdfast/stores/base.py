@@ -1,4 +1,10 @@
-"""What a store promises: Protocols, with their contracts in prose."""
+"""What a store promises: Protocols, with their contracts in prose.
+
+An adapter is a store of its kind when the conformance kit of `holdfast.testing.stores` passes on
+it. Every failure is a `StoreError` whose `retryable` says whether the same call may succeed later:
+a full disk (HF601) and a store held elsewhere (HF607) are; a read-only folder (HF602), damage
+(HF604) and a store made by a newer version (HF609) are not.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 __all__ = [
     "KEY_BYTES_MAX",
+    "KEY_ORDERED_BYTES",
+    "SPACES_MAX",
     "ArtifactStore",
     "MetadataStore",
     "ModelRecord",
@@ -19,14 +27,23 @@ __all__ = [
 ]
 
 KEY_BYTES_MAX = 4096
-"""The longest key an online store takes."""
+"""Bytes of the longest key an online store takes."""
+
+KEY_ORDERED_BYTES = 400
+"""Bytes at the front of a key that decide its place in a scan."""
+
+SPACES_MAX = 64
+"""Spaces in one online store."""
 
 
 class Transaction(Protocol):
     """Reads and writes that become visible together.
 
-    Keys are bytes, 1 to `KEY_BYTES_MAX` long. Spaces do not see one another. A read within a
-    write transaction sees its own writes.
+    Keys are any bytes, 1 to `KEY_BYTES_MAX` long (else StoreError HF606); values are any bytes,
+    none included. Spaces do not see one another. A transaction sees one moment of the store: what
+    was committed before it began, and, if it writes, its own writes. It belongs to the thread
+    that opened it and ends with its block; using it afterwards, naming a space the store was not
+    opened with, or writing in a read transaction is our fault (InternalError HF920).
     """
 
     def get(self, space: str, key: bytes) -> bytes | None:
@@ -46,7 +63,10 @@ class Transaction(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys from `start` up to `stop` (exclusive) with values, in the order of bytes.
 
-        Keys longer than 400 bytes come in any order. Do not write while scanning: list first.
+        Exactly the keys between the two come, long ones too; keys that share their first
+        `KEY_ORDERED_BYTES` bytes come in any order among themselves. A key deleted while
+        scanning does not disturb the scan; whether a key written ahead of it shows is not
+        promised.
         """
         ...
 
@@ -66,11 +86,30 @@ class Transaction(Protocol):
 class OnlineStore(Protocol):
     """Ordered keys in named spaces, changed in transactions.
 
-    A write transaction commits when its block ends and leaves nothing when the block raises.
-    What was committed survives `kill -9`; with `sync_on_commit=False` it survives the process
-    but not the machine until `sync`. One writer at a time; readers see the last commit. A failed
-    commit raises `StoreError` and leaves the store as it was.
+    Atomic: a write transaction commits when its block ends and leaves nothing when the block
+    raises, or when the commit fails. Isolated: one writer at a time, and a second one waits; a
+    reader never waits and never sees half a commit. A write transaction inside another one of the
+    same thread would wait for itself and is refused (InternalError HF920). Durable: what was
+    committed survives `kill -9` and loss of power; with `sync_on_commit=False` it survives the
+    process, but the machine only after `sync`.
+
+    The spaces are given when the store is opened; one that is new is empty, and others that the
+    folder holds stay as they are. A store may be used by many threads. Opened with
+    `exclusive=True` it belongs to its process: other stores of the same folder may read, and
+    their writes, or a second exclusive one, get StoreError HF607 with the holder's process id.
     """
+
+    def __enter__(self) -> Self:
+        """Return the store itself; it closes when the block ends."""
+        ...
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the store."""
+        ...
+
+    def describe(self) -> str:
+        """Return where the store is, as a URL for messages."""
+        ...
 
     def transaction(self, *, write: bool) -> AbstractContextManager[Transaction]:
         """Open a transaction for the length of a block."""
@@ -97,11 +136,12 @@ class ModelRecord:
     artifact: str
     metrics: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
+    notes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run of a verb, for lineage."""
+    """One run of a verb, for lineage. Times are us, UTC."""
 
     run_id: str
     verb: str
@@ -115,9 +155,24 @@ class RunRecord:
 class MetadataStore(Protocol):
     """The registry: models, which one is current, and what was run.
 
-    Versions count up from 1 for each name, with no two alike however many processes ask. At most
-    one model of a name is current, and promoting is one transaction.
+    Versions count up from 1 for each name, with no two alike however many threads and processes
+    ask. At most one model of a name is current, and promoting is one transaction. Each call is
+    atomic and durable when it returns. Names are any text. Metrics, lineage and details are plain
+    JSON data; they come back equal, numbers with the same bits, tuples as lists, and changing
+    what was handed in or out changes nothing in the store. Empty: no models, no runs.
     """
+
+    def __enter__(self) -> Self:
+        """Return the store itself; it closes when the block ends."""
+        ...
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the store."""
+        ...
+
+    def describe(self) -> str:
+        """Return where the store is, as a URL for messages."""
+        ...
 
     def add_model(
         self,
@@ -128,6 +183,7 @@ class MetadataStore(Protocol):
         artifact: str,
         metrics: dict[str, Any],
         lineage: dict[str, Any],
+        notes: str = "",
     ) -> ModelRecord:
         """Register a model as a candidate under the next version."""
         ...
@@ -145,7 +201,11 @@ class MetadataStore(Protocol):
         ...
 
     def promote(self, name: str, version: int, *, at_us: int) -> ModelRecord:
-        """Make a version current; the one before is retired."""
+        """Make a version current; the one before is retired. A retired one may come back.
+
+        Raises:
+            NotFoundError: HF610 when there is no such version; nothing changes then.
+        """
         ...
 
     def promotions(self, name: str) -> list[tuple[int, int]]:
@@ -153,36 +213,50 @@ class MetadataStore(Protocol):
         ...
 
     def add_run(self, run: RunRecord) -> None:
-        """Keep the record of a run."""
+        """Keep the record of a run; one with the same id takes its place."""
         ...
 
     def runs(self, name: str | None = None) -> list[RunRecord]:
-        """Return the runs, oldest first."""
+        """Return the runs of a name, or all, in the order they were added first."""
         ...
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Give back files and connections; closing twice is fine."""
         ...
 
 
 class ArtifactStore(Protocol):
-    """Folders kept whole: there entirely, with the bytes that were put, or not at all."""
+    """Folders kept whole: there entirely, with the bytes that were put, or not at all.
+
+    An artifact is named by what it was put as and by its content, so the same folder put twice is
+    kept once. Files in subfolders are kept; empty folders are not; `digests.json` at the top
+    belongs to the store. The folder that was put stays its caller's; the folder that `open`
+    returns is the store's, to be read only.
+    """
+
+    def describe(self) -> str:
+        """Return where the store is, as a URL for messages."""
+        ...
 
     def put(self, name: str, folder: Path) -> str:
-        """Keep a copy of a folder and return where it is; a crash leaves nothing half there."""
+        """Keep a copy of a folder and return its artifact name; a crash leaves nothing half there.
+
+        Raises:
+            StoreError: HF606 when the folder holds no file, HF603 when there is no such folder.
+        """
         ...
 
     def open(self, artifact: str) -> Path:
         """Return a kept folder after comparing each file with its digest.
 
         Raises:
-            StoreError: HF604 naming the file that is damaged or missing.
+            StoreError: HF604 naming the file that is damaged, missing or was never put.
             NotFoundError: HF611 when there is no such artifact.
         """
         ...
 
-    def delete(self, artifact: str) -> None:
-        """Remove a kept folder; removing what is not there is fine."""
+    def delete(self, artifact: str) -> bool:
+        """Remove a kept folder; return whether it was there."""
         ...
 
     def names(self) -> list[str]:

@@ -2,82 +2,146 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.core.fingerprint import file_fingerprint, fingerprint
-from holdfast.errors import NotFoundError, StoreError
+from holdfast.errors import StoreError
+from holdfast.stores.base import ArtifactStore
 from holdfast.stores.failures import file_failures
+from holdfast.stores.names import DIGESTS, artifact_name, is_artifact, no_artifact, nothing_to_keep
 
 __all__ = ["FolderArtifactStore"]
 
-DIGESTS = "digests.json"
+_ASIDE = ".aside-"
+_LOCK = ".lock"
+_DIGESTS_BYTES_MAX = 16 << 20  # bytes of digests.json
 
 
 class FolderArtifactStore:
-    """Artifacts as folders under a root; an artifact's name carries its content's fingerprint."""
+    """Artifacts as folders under a root, each with the digests of its files beside them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def describe(self) -> str:
+        """Return where the store is, as a URL for messages."""
+        return f"file://{self.root}"
+
     def put(self, name: str, folder: Path) -> str:
-        """Keep a copy of a folder and return its name; a crash leaves nothing half there."""
-        with file_failures(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            digests = {
-                str(path.relative_to(folder)): file_fingerprint(path)
-                for path in sorted(folder.rglob("*"))
-                if path.is_file()
-            }
-            artifact = f"{name}-{fingerprint(digests)}"
-            final = self.root / artifact
-            if final.exists():
-                return artifact
-            aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=self.root))
+        """Keep a copy of a folder and return its artifact name; a crash leaves nothing half there.
+
+        An artifact of the same content that was damaged since is replaced.
+        """
+        with file_failures(folder):
+            files = _files(folder)
+        if not files:
+            raise nothing_to_keep(folder)
+        with file_failures(self.root), self._alone():
+            aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=self.root))
             try:
-                shutil.copytree(folder, aside, dirs_exist_ok=True)
-                (aside / DIGESTS).write_text(json.dumps(digests, indent=1, sort_keys=True))
-                for path in (*aside.rglob("*"), aside):
-                    _flush(path)
-                aside.rename(final)
-                _flush(self.root)
+                return self._kept(name, _copied(folder, files, aside), aside)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
-        return artifact
 
     def open(self, artifact: str) -> Path:
         """Return a kept folder after comparing each file with its digest."""
         folder = self.root / artifact
-        if not folder.is_dir() or folder.parent != self.root:
-            raise NotFoundError(
-                f'there is no artifact "{artifact}"',
-                code="HF611",
-                site=str(self.root),
-                hint="train again, or restore the folder from a copy",
-            )
-        try:
-            digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _damaged(folder / DIGESTS) from error
-        for name, digest in digests.items():
-            path = folder / name
-            if not path.is_file() or file_fingerprint(path) != digest:
-                raise _damaged(path)
+        if not is_artifact(artifact) or not folder.is_dir():
+            raise no_artifact(artifact, str(self.root))
+        with file_failures(folder):
+            _compare(folder)
         return folder
 
-    def delete(self, artifact: str) -> None:
-        """Remove a kept folder; removing what is not there is fine."""
-        with file_failures(self.root):
-            shutil.rmtree(self.root / artifact, ignore_errors=True)
+    def delete(self, artifact: str) -> bool:
+        """Remove a kept folder; return whether it was there."""
+        folder = self.root / artifact
+        if not is_artifact(artifact) or not folder.is_dir():
+            return False
+        with file_failures(self.root), self._alone():
+            self._put_away(folder)
+        return True
 
     def names(self) -> list[str]:
         """Return every kept artifact, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and p.name[0] != ".")
+        with file_failures(self.root):
+            return sorted(p.name for p in self.root.iterdir() if is_artifact(p.name) and p.is_dir())
+
+    def _kept(self, name: str, digests: dict[str, str], aside: Path) -> str:
+        artifact = artifact_name(name, fingerprint(digests))
+        final = self.root / artifact
+        if final.is_dir():
+            try:
+                _compare(final)
+                return artifact
+            except StoreError:
+                self._put_away(final)
+        (aside / DIGESTS).write_text(json.dumps(digests, indent=1, sort_keys=True), "utf-8")
+        for path in (*aside.rglob("*"), aside):
+            _flush(path)
+        aside.rename(final)
+        _flush(self.root)
+        return artifact
+
+    def _put_away(self, folder: Path) -> None:
+        """Remove a folder in one step, then its files at leisure."""
+        aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=self.root))
+        folder.rename(aside / "removed")
+        _flush(self.root)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other process changes the root; remove what a crash left there."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self.root.glob(f"{_ASIDE}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the files of a folder to keep, relative to it; a missing folder fails."""
+    os.listdir(folder)
+    return [
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / DIGESTS
+    ]
+
+
+def _copied(folder: Path, files: list[str], aside: Path) -> dict[str, str]:
+    """Copy files and return the digests of the copies."""
+    for name in files:
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, aside / name)
+    return {name: file_fingerprint(aside / name) for name in files}
+
+
+def _compare(folder: Path) -> None:
+    try:
+        if (folder / DIGESTS).stat().st_size > _DIGESTS_BYTES_MAX:
+            raise _damaged(folder / DIGESTS)
+        digests = dict(json.loads((folder / DIGESTS).read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise _damaged(folder / DIGESTS) from error
+    for name in sorted({*_files(folder), *digests}):
+        path = folder / name
+        if not path.is_file() or file_fingerprint(path) != digests.get(name):
+            raise _damaged(path)
 
 
 def _flush(path: Path) -> None:
@@ -90,8 +154,14 @@ def _flush(path: Path) -> None:
 
 def _damaged(path: Path) -> StoreError:
     return StoreError(
-        f"`{path.name}` is damaged or missing",
+        f"`{path.name}` is damaged: it is missing, or not what was kept",
         code="HF604",
         site=str(path),
         hint="use another version (`holdfast models`), or train again",
     )
+
+
+if TYPE_CHECKING:
+
+    def _keeps_the_promise(store: FolderArtifactStore) -> None:
+        _store: ArtifactStore = store

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from holdfast.errors import ConfigError
 from holdfast.stores.base import ArtifactStore, MetadataStore, OnlineStore
@@ -13,11 +13,16 @@ from holdfast.stores.base import ArtifactStore, MetadataStore, OnlineStore
 __all__ = ["open_artifacts", "open_metadata", "open_online"]
 
 ENTRY_POINTS = "holdfast.stores"
+"""The entry point group of other packages: `online.redis` -> what opens a URL, called as
+`opens(url, spaces, exclusive=..., sync_on_commit=...)`, or `opens(url)` for `metadata.` and
+`artifacts.`."""
 _BUILT_IN = {
     ("online", "lmdb"): "holdfast.stores.lmdb:LmdbOnlineStore",
     ("online", "memory"): "holdfast.stores.memory:MemoryOnlineStore",
     ("metadata", "sqlite"): "holdfast.stores.sqlite:SqliteMetadataStore",
+    ("metadata", "memory"): "holdfast.stores.memory:MemoryMetadataStore",
     ("artifacts", "file"): "holdfast.stores.files:FolderArtifactStore",
+    ("artifacts", "memory"): "holdfast.stores.memory:MemoryArtifactStore",
 }
 _LATER = {"redis", "rediss", "valkey", "postgresql", "postgres", "s3", "nats", "kafka", "delta"}
 
@@ -28,55 +33,88 @@ def open_online(
     """Return an online store: `lmdb:///folder` or `memory://`.
 
     Raises:
-        ConfigError: HF703 for an unknown scheme, HF901 for one that a later version brings.
+        ConfigError: HF703 for an unknown scheme, HF904 for one that a later version brings.
+        StoreError: the store cannot be opened.
     """
-    scheme, path = _split(url)
-    adapter = _adapter("online", scheme, url)
-    if scheme == "memory":
-        store: OnlineStore = adapter(spaces)
-        return store
-    store = adapter(path, spaces, exclusive=exclusive, sync_on_commit=sync_on_commit)
-    return store
+    adapter, place = _adapter("online", url)
+    if place is None:
+        return cast(OnlineStore, adapter(spaces))
+    store = adapter(place, spaces, exclusive=exclusive, sync_on_commit=sync_on_commit)
+    return cast(OnlineStore, store)
 
 
 def open_metadata(url: str) -> MetadataStore:
-    """Return a metadata store: `sqlite:///file`."""
-    scheme, path = _split(url)
-    store: MetadataStore = _adapter("metadata", scheme, url)(path)
-    return store
+    """Return a metadata store: `sqlite:///file` or `memory://`.
+
+    Raises:
+        ConfigError, StoreError: as `open_online`.
+    """
+    adapter, place = _adapter("metadata", url)
+    return cast(MetadataStore, adapter() if place is None else adapter(place))
 
 
 def open_artifacts(url: str) -> ArtifactStore:
-    """Return an artifact store: `file:///folder`."""
-    scheme, path = _split(url)
-    store: ArtifactStore = _adapter("artifacts", scheme, url)(path)
-    return store
+    """Return an artifact store: `file:///folder` or `memory://`.
+
+    Raises:
+        ConfigError, StoreError: as `open_online`.
+    """
+    adapter, place = _adapter("artifacts", url)
+    return cast(ArtifactStore, adapter() if place is None else adapter(place))
 
 
-def _split(url: str) -> tuple[str, Path]:
+def _adapter(role: str, url: str) -> tuple[Any, Path | str | None]:
+    """Return what opens a URL and the place to open.
+
+    The place is a path for our own schemes, None for memory, and the whole URL for a scheme that
+    another package registers.
+    """
     scheme, found, rest = url.partition("://")
-    return (scheme, Path(rest)) if found else ("", Path(url))
-
-
-def _adapter(role: str, scheme: str, url: str) -> Any:
-    target = _BUILT_IN.get((role, scheme))
+    target = _BUILT_IN.get((role, scheme)) if found else None
     if target is not None:
         module, _, name = target.partition(":")
-        return getattr(import_module(module), name)
+        if scheme == "memory":
+            return getattr(import_module(module), name), None
+        if not rest:
+            raise _unknown(role, url)
+        place = f"/{rest.lstrip('/')}" if rest.startswith("/") else rest
+        return getattr(import_module(module), name), Path(place)
     for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name == f"{role}.{scheme}":
-            return entry.load()
-    if scheme in _LATER:
+        if found and entry.name == f"{role}.{scheme}":
+            return _loaded(entry, url), url
+    if found and scheme in _LATER:
         raise ConfigError(
-            f"`{scheme}://` stores cannot run yet",
-            code="HF901",
+            f"`{scheme}://` stores are not in this version",
+            code="HF904",
             site=url,
-            hint="this version keeps everything in the project folder",
+            hint=f"for {role}, use {_known(role)}",
         )
-    known = ", ".join(f"{s}://" for r, s in _BUILT_IN if r == role)
-    raise ConfigError(
+    raise _unknown(role, url)
+
+
+def _loaded(entry: EntryPoint, url: str) -> Any:
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f'the package that registers "{entry.name}" cannot be used: {error}',
+            code="HF704",
+            site=url,
+            hint=f"install what {entry.value.partition(':')[0]} needs",
+        ) from error
+
+
+def _unknown(role: str, url: str) -> ConfigError:
+    return ConfigError(
         f'no {role} store is known for "{url}"',
         code="HF703",
         site="holdfast.toml",
-        hint=f"use {known}",
+        hint=f"use {_known(role)}",
     )
+
+
+def _known(role: str) -> str:
+    ours = [scheme for one, scheme in _BUILT_IN if one == role]
+    names = [entry.name.partition(".") for entry in entry_points(group=ENTRY_POINTS)]
+    theirs = sorted({scheme for one, _, scheme in names if one == role} - set(ours))
+    return ", ".join(f"{scheme}://" for scheme in (*ours, *theirs))

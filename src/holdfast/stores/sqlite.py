@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors import NotFoundError, StoreError
-from holdfast.stores.base import ModelRecord, RunRecord
+from holdfast.errors import StoreError
+from holdfast.stores.base import MetadataStore, ModelRecord, RunRecord
 from holdfast.stores.failures import file_failures
+from holdfast.stores.names import no_model
 
 __all__ = ["SCHEMA_VERSION", "SqliteMetadataStore"]
 
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 30
-_BUSY = ("locked", "busy")
+BUSY_S = 30.0
+"""Seconds to wait for another writer."""
 
 _tables = sa.MetaData()
 _version = sa.Table("holdfast_schema", _tables, sa.Column("version", sa.Integer, nullable=False))
@@ -33,6 +35,7 @@ _models = sa.Table(
     sa.Column("artifact", sa.String, nullable=False),
     sa.Column("metrics", sa.JSON, nullable=False),
     sa.Column("lineage", sa.JSON, nullable=False),
+    sa.Column("notes", sa.String, nullable=False),
 )
 _promotions = sa.Table(
     "promotions",
@@ -63,27 +66,33 @@ class SqliteMetadataStore:
         StoreError: HF609 when the file was written by a newer version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
         self.path = path
         with file_failures(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._engine = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}
+            sa.URL.create("sqlite", database=str(path)),
+            connect_args={"timeout": busy_s, "isolation_level": None},
         )
         sa.event.listen(self._engine, "connect", _on_connect)
         sa.event.listen(self._engine, "begin", _on_begin)
-        with self._transaction() as connection:
-            _tables.create_all(connection)
-            found = connection.execute(sa.select(_version.c.version)).scalar()
-            if found is None:
-                connection.execute(_version.insert().values(version=SCHEMA_VERSION))
-            elif found > SCHEMA_VERSION:
-                raise StoreError(
-                    f"the registry has format {found}; this version reads up to {SCHEMA_VERSION}",
-                    code="HF609",
-                    site=str(path),
-                    hint="install the newer Holdfast that wrote it",
-                )
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the store itself; it closes when the block ends."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def describe(self) -> str:
+        """Return where the store is, as a URL for messages."""
+        return f"sqlite://{self.path}"
 
     def add_model(
         self,
@@ -94,10 +103,11 @@ class SqliteMetadataStore:
         artifact: str,
         metrics: dict[str, Any],
         lineage: dict[str, Any],
+        notes: str = "",
     ) -> ModelRecord:
         """Register a model as a candidate under the next version."""
         newest = sa.select(sa.func.coalesce(sa.func.max(_models.c.version), 0))
-        with self._transaction() as connection:
+        with self._transaction(write=True) as connection:
             version = connection.execute(newest.where(_models.c.name == name)).scalar_one() + 1
             record = ModelRecord(
                 name=name,
@@ -108,9 +118,10 @@ class SqliteMetadataStore:
                 artifact=artifact,
                 metrics=metrics,
                 lineage=lineage,
+                notes=notes,
             )
             connection.execute(_models.insert().values(**vars(record)))
-        return record
+            return _model(connection, name, version)
 
     def models(self, name: str | None = None) -> list[ModelRecord]:
         """Return the models of a name, or all, in the order of name and version."""
@@ -122,37 +133,19 @@ class SqliteMetadataStore:
 
     def model(self, name: str, version: int | None = None) -> ModelRecord:
         """Return one model: of a version, else the current one, else the newest."""
-        found = self.models(name)
-        if version is not None:
-            chosen = next((record for record in found if record.version == version), None)
-        else:
-            current = [record for record in found if record.status == "current"]
-            chosen = next(reversed(current or found), None)
-        if chosen is None:
-            which = "model" if version is None else f"version {version} of a model"
-            versions = ", ".join(str(record.version) for record in found)
-            raise NotFoundError(
-                f'there is no {which} for "{name}"',
-                code="HF610",
-                hint=f"there are versions {versions}" if found else f"`holdfast train {name}`",
-            )
-        return chosen
+        with self._transaction() as connection:
+            return _model(connection, name, version)
 
     def promote(self, name: str, version: int, *, at_us: int) -> ModelRecord:
         """Make a version current; the one before is retired."""
-        self.model(name, version)
-        mine = _models.c.name == name
-        with self._transaction() as connection:
-            connection.execute(
-                _models.update()
-                .where(mine, _models.c.status == "current", _models.c.version != version)
-                .values(status="retired")
-            )
-            connection.execute(
-                _models.update().where(mine, _models.c.version == version).values(status="current")
-            )
+        mine = _models.update().where(_models.c.name == name)
+        with self._transaction(write=True) as connection:
+            _model(connection, name, version)
+            before = mine.where(_models.c.status == "current", _models.c.version != version)
+            connection.execute(before.values(status="retired"))
+            connection.execute(mine.where(_models.c.version == version).values(status="current"))
             connection.execute(_promotions.insert().values(name=name, version=version, at_us=at_us))
-        return self.model(name, version)
+            return _model(connection, name, version)
 
     def promotions(self, name: str) -> list[tuple[int, int]]:
         """Return (version, at us) for each promotion, oldest first."""
@@ -162,12 +155,14 @@ class SqliteMetadataStore:
             return [(row.version, row.at_us) for row in connection.execute(asked)]
 
     def add_run(self, run: RunRecord) -> None:
-        """Keep the record of a run."""
-        with self._transaction() as connection:
-            connection.execute(_runs.insert().values(**vars(run)))
+        """Keep the record of a run; one with the same id takes its place."""
+        with self._transaction(write=True) as connection:
+            known = _runs.update().where(_runs.c.run_id == run.run_id).values(**vars(run))
+            if not connection.execute(known).rowcount:
+                connection.execute(_runs.insert().values(**vars(run)))
 
     def runs(self, name: str | None = None) -> list[RunRecord]:
-        """Return the runs, oldest first."""
+        """Return the runs of a name, or all, in the order they were added first."""
         columns = [column for column in _runs.c if column.name != "number"]
         asked = sa.select(*columns).order_by(_runs.c.number)
         if name is not None:
@@ -176,36 +171,92 @@ class SqliteMetadataStore:
             return [RunRecord(**row) for row in connection.execute(asked).mappings()]
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Give back files and connections; closing twice is fine."""
         self._engine.dispose()
 
+    def _prepare(self) -> None:
+        """Make the tables where there are none; refuse those of a newer version."""
+        with self._transaction() as connection:
+            found = _format(connection)
+        if found is None:
+            with self._transaction(write=True) as connection:
+                _tables.create_all(connection)
+                found = _format(connection)
+                if found is None:
+                    connection.execute(_version.insert().values(version=SCHEMA_VERSION))
+        if found is not None and found > SCHEMA_VERSION:
+            raise StoreError(
+                f"the registry has format {found}; this version reads up to {SCHEMA_VERSION}",
+                code="HF609",
+                site=str(self.path),
+                hint="install the newer Holdfast that wrote it",
+            )
+
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        engine = self._engine.execution_options(holdfast_write=write)
         try:
-            with self._engine.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
-        except DatabaseError as error:
+        except DBAPIError as error:
+            raise _failure(error.orig or error, self.path) from error
+        except sqlite3.Error as error:  # from `_on_connect`, which SQLAlchemy passes on as it is
             raise _failure(error, self.path) from error
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("BEGIN IMMEDIATE")  # waits its turn, which the pragma alone does not
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    write = connection.get_execution_options().get("holdfast_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _failure(error: DatabaseError, path: Path) -> StoreError:
-    text = str(error.orig)
-    if isinstance(error, OperationalError) and any(word in text for word in _BUSY):
-        what, code, hint = "another process holds the registry", "HF607", "try again"
-    elif "full" in text:
-        what, code, hint = "the disk is full", "HF601", "free space, then try again"
-    elif "readonly" in text or "unable to open" in text:
-        what, code, hint = "the registry cannot be written", "HF602", "check the folder's rights"
-    else:
-        what, code, hint = f"the registry failed: {text}", "HF603", "restore the file from a copy"
+def _format(connection: sa.Connection) -> int | None:
+    if not sa.inspect(connection).has_table(_version.name):
+        return None
+    return connection.execute(sa.select(_version.c.version)).scalar()
+
+
+def _model(connection: sa.Connection, name: str, version: int | None) -> ModelRecord:
+    newest = (_models.c.status != "current", _models.c.version.desc())
+    mine = sa.select(_models).where(_models.c.name == name)
+    asked = mine.order_by(*newest) if version is None else mine.where(_models.c.version == version)
+    row = connection.execute(asked.limit(1)).mappings().first()
+    if row is None:
+        versions = sa.select(_models.c.version).where(_models.c.name == name)
+        there = connection.execute(versions.order_by(_models.c.version)).scalars().all()
+        raise no_model(name, version, there)
+    return ModelRecord(**row)
+
+
+_RIGHTS, _COPY = "check the folder's rights", "restore the file from a copy"
+_TOLD = {  # by SQLite's own number: code, what, hint
+    sqlite3.SQLITE_BUSY: ("HF607", "another process writes to the registry", "try again"),
+    sqlite3.SQLITE_LOCKED: ("HF607", "another process writes to the registry", "try again"),
+    sqlite3.SQLITE_FULL: ("HF601", "the disk is full", "free space, then try again"),
+    sqlite3.SQLITE_READONLY: ("HF602", "the registry is read-only", _RIGHTS),
+    sqlite3.SQLITE_CANTOPEN: ("HF602", "the registry cannot be opened", _RIGHTS),
+    sqlite3.SQLITE_PERM: ("HF602", "access to the registry is denied", _RIGHTS),
+    sqlite3.SQLITE_CORRUPT: ("HF604", "the registry is damaged", _COPY),
+    sqlite3.SQLITE_NOTADB: ("HF604", "the file is no registry", _COPY),
+}
+
+
+def _failure(error: BaseException, path: Path) -> StoreError:
+    number = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest says more than we need
+    unknown = ("HF603", f"the registry failed: {error}", "see the system's log")
+    code, what, hint = _TOLD.get(number, unknown)
     retryable = code in ("HF601", "HF607")
     return StoreError(what, code=code, site=str(path), hint=hint, retryable=retryable)
+
+
+if TYPE_CHECKING:
+
+    def _keeps_the_promise(store: SqliteMetadataStore) -> None:
+        _store: MetadataStore = store
