@@ -29,6 +29,8 @@ from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.loop.audit_history import audit_history
 from holdfast.loop.config import Config, read_config
+from holdfast.loop.model_training import Trained, train_and_register
+from holdfast.models.open import load_model
 from holdfast.serving.parity import verify_served
 from holdfast.serving.prediction_log import Prediction, PredictionLog
 from holdfast.serving.service import Service
@@ -212,16 +214,51 @@ class Project:
         with self._metadata() as metadata:
             return metadata.model(use_case.name, version)
 
-    def promote(self, name: str, version: int) -> ModelRecord:
+    def train(
+        self,
+        name: str | None = None,
+        *,
+        train: tuple[int, int] | None = None,
+        test: tuple[int, int] | None = None,
+        promote: bool = True,
+    ) -> Trained:
+        """Train the candidates, choose by money, register the model and make it current.
+
+        `train` and `test`: half-open ranges in us, in place of the folds' own.
+        """
+        history = self.history(name)
+        rows = self.training_set(history.use_case.name)
+        with self._metadata() as metadata:
+            return train_and_register(
+                rows,
+                history.plan,
+                history.use_case,
+                definition=history.path,
+                metadata=metadata,
+                artifacts=self.artifacts(),
+                clock=self.clock,
+                train_range=train,
+                test_range=test,
+                promote=promote,
+                progress=self.progress,
+            )
+
+    def evaluate(self, name: str | None = None, version: int | None = None) -> dict[str, Any]:
+        """Return the report of a trained model: money, measures, slices, over time."""
+        bundle = self.bundle(name, version)
+        return {"version": bundle.version, **bundle.report}
+
+    def promote(self, name: str | None, version: int) -> ModelRecord:
         """Make one version the current one: what `serve` and `predict` load."""
         use_case = self.find(name)[1]
         with self._metadata() as metadata:
-            return metadata.promote(use_case.name, version)
+            return metadata.promote(use_case.name, version, at_us=self.clock.now_us())
 
     def bundle(self, name: str | None = None, version: int | None = None) -> Bundle:
         """Return a model ready to predict, after it proved itself on its golden predictions."""
         record = self.model(name, version)
-        return load_bundle(self.artifacts().open(record.artifact), version=record.version)
+        folder = self.artifacts().open(record.artifact)
+        return load_bundle(folder, load_model=load_model, version=record.version)
 
     # ------------------------------------------------------------- serving
 
@@ -233,10 +270,22 @@ class Project:
         definition, is built first.
         """
         history = self.history(name)
-        bundle = self.bundle(history.use_case.name, version)
+        bundle = self._matching(history, version)
         with self._online(history.plan, exclusive=True) as (online, store):
             self._fill(online, store, history)
             yield Service(bundle, online, store, self.clock)
+
+    def _matching(self, history: History, version: int | None) -> Bundle:
+        """Return a model whose features are those of the definition file."""
+        bundle = self.bundle(history.use_case.name, version)
+        if bundle.plan.fingerprint != history.plan.fingerprint:
+            raise ContractError(
+                f"the definition has changed since model {bundle.version} was trained",
+                code="HF704",
+                site=str(history.path),
+                hint=f"`holdfast train {history.use_case.name}`, or take the change back",
+            )
+        return bundle
 
     def explain(self, name: str | None, prediction_id: str) -> Prediction:
         """Return a logged prediction: inputs, features as served, decision, reasons, version."""

@@ -1,0 +1,1 @@
+"""The command line: the door for people; the only layer that prints."""
