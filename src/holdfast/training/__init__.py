@@ -1,0 +1,1 @@
+"""Training: honest splits, candidates, decisions in money, and bundles that prove themselves."""
