@@ -16,6 +16,7 @@ from holdfast.features.plan import LabelPlan
 from holdfast.features.rows import run
 
 __all__ = [
+    "ELSEWHERE",
     "KINDS",
     "NEVER_US",
     "aggregate_ahead",
@@ -27,6 +28,9 @@ __all__ = [
 
 NEVER_US = np.iinfo(np.int64).max
 """The due time of a label that is not known yet."""
+
+ELSEWHERE = np.iinfo(np.int64).min
+"""The position of a row in a source that it does not belong to: before everything."""
 
 KINDS = {"any": 0, "count": 1, "sum": 2, "mean": 3, "min": 4, "max": 5, "first": 6, "last": 7}
 
@@ -113,7 +117,7 @@ def _ahead(label: LabelPlan, table: Table, target: Table) -> tuple[Floats, Ints]
     starts = np.searchsorted(target_codes[order], np.arange(keys + 1)).astype(np.int64)
     own = np.arange(len(row_codes), dtype=np.int64)
     if label.source != label.target:
-        own = np.full(len(row_codes), -1, dtype=np.int64)
+        own = np.full(len(row_codes), ELSEWHERE, dtype=np.int64)
     values = aggregate_ahead(
         KINDS[label.aggregate],
         row_codes.astype(np.int64),
@@ -137,8 +141,8 @@ def aggregate_ahead(  # type: ignore[no-untyped-def]
     """Aggregate the records in `[t, t + ahead)` known by `due`, for each row.
 
     A record at exactly `t` of the row's own source counts only if it stands after it (`own` is
-    the row's position there, -1 for another source). The same code serves history and, with one
-    row, a live label.
+    the row's position there, `ELSEWHERE` for another source). The same code serves history and,
+    with one row, a live label.
     """
     out = np.empty(len(codes), dtype=np.float64)
     for row in range(len(codes)):
@@ -152,7 +156,7 @@ def aggregate_ahead(  # type: ignore[no-untyped-def]
                     break
                 if known[at] > due[row] or amounts[at] != amounts[at]:
                     continue
-                if event[at] == times[row] and own[row] >= 0 and position[at] <= own[row]:
+                if event[at] == times[row] and position[at] <= own[row]:
                     continue
                 if count == 0:
                     first = amounts[at]

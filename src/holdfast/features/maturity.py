@@ -13,7 +13,7 @@ import numpy.typing as npt
 from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import StoreError
-from holdfast.features.labels import KINDS, aggregate_ahead, patience_us
+from holdfast.features.labels import ELSEWHERE, KINDS, aggregate_ahead, patience_us
 from holdfast.features.log import Record
 from holdfast.features.plan import LabelPlan, Plan
 from holdfast.features.rows import run_row
@@ -182,7 +182,7 @@ class Maturity:
         records = _records(txn.get("label", waiting.key)) if waiting.key else _records(None)
         records = records[np.lexsort((records[:, 2], records[:, 0]))]
         whole = records[:, :3].astype(np.int64)
-        own = offset if label.source == label.target else -1
+        own = offset if label.source == label.target else ELSEWHERE
         result = aggregate_ahead(
             KINDS[label.aggregate],
             np.zeros(1, dtype=np.int64),

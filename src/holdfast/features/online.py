@@ -42,7 +42,7 @@ class OnlineView:
         self.view = View(plan.spec)
         self.prefix = bytes.fromhex(plan.fingerprint)
         self.empty = self.view.read(b"", 0, np.full(plan.spec.columns, np.nan))
-        self.asks_values = any(a.kind == "seen" for a in plan.spec.aggregates)
+        self.asks_values = plan.label < 0 and any(a.kind == "seen" for a in plan.spec.aggregates)
 
     def key(self, row: Row, attrs: tuple[str, ...]) -> bytes | None:
         """Return the state's key for a row, None where a part of the key is missing."""
@@ -59,9 +59,9 @@ class OnlineView:
     def read(self, txn: Transaction, key: bytes | None, time_us: int, values: Floats) -> Floats:
         """Return the view's aggregates for a key at a moment."""
         state = txn.get("state", key) if key is not None else None
-        if state is None:
+        if state is None and not self.asks_values:
             return self.empty
-        return self.view.read(state, time_us, values)
+        return self.view.read(state or b"", time_us, values)
 
 
 class OnlineFeatures:

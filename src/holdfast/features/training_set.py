@@ -221,11 +221,16 @@ def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints
 
 def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
     """Give rows without a key what an entity without history has."""
-    asked = np.zeros(len(values), dtype=bool)
-    asked[ops.out_row[ops.out_row >= 0]] = True
-    if not asked.all():
-        nothing = np.full(view.spec.columns, np.nan)
-        values[~asked] = View(view.spec).read(b"", 0, nothing)
+    unasked = np.ones(len(values), dtype=bool)
+    unasked[ops.out_row[ops.out_row >= 0]] = False
+    if not unasked.any():
+        return
+    nothing = np.full(view.spec.columns, np.nan)
+    values[unasked] = View(view.spec).read(b"", 0, nothing)
+    for index, aggregate in enumerate(view.spec.aggregates):
+        if aggregate.kind == "seen" and view.label < 0:  # no, unless it asks about nothing
+            asked_for = ops.values[unasked, aggregate.column]
+            values[unasked, index] = np.where(np.isnan(asked_for), np.nan, 0.0)
 
 
 def _stream_length(view: ViewPlan, tables: Mapping[str, Table]) -> int:

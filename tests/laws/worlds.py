@@ -1,0 +1,203 @@
+"""Small worlds for laws: definitions with every kind of label, and random histories for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import strategies as st
+
+import holdfast as hf
+from holdfast.data.table import TYPES, Table
+from holdfast.features.compile_plan import compile_plan
+from holdfast.features.online import OnlineFeatures
+from holdfast.features.plan import Plan
+from holdfast.stores.base import OnlineStore
+
+HOUR = 3_600_000_000
+STEP = 6 * HOUR
+STEPS = 48
+START = 1_700_000_000_000_000 // STEP * STEP
+
+Card, Shop = hf.Entity("card"), hf.Entity("shop")
+
+
+class Pay(hf.Event, source="pay.csv"):
+    pay_id = hf.Key()
+    at = hf.EventTime()
+    seen_at = hf.KnownTime()
+    card = hf.Key(Card)
+    shop = hf.Key(Shop, nullable=True)
+    amount = hf.Float(nullable=True)
+    place = hf.Category(nullable=True)
+    online = hf.Boolean(nullable=True)
+    bad = hf.Boolean(known_after="36h", nullable=True)
+    dispute = hf.Float(known_at="disputed_at", nullable=True)
+    disputed_at = hf.Time(nullable=True)
+
+
+class Back(hf.Event, source="back.csv"):
+    back_id = hf.Key()
+    pay_id = hf.Key(Pay)
+    at = hf.EventTime()
+    seen_at = hf.KnownTime()
+    cost = hf.Float(nullable=True)
+
+
+class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
+    limit_id = hf.Key()
+    card = hf.Key(Card)
+    at = hf.EventTime()
+    most = hf.Float(nullable=True)
+
+
+charged = Back.by(Pay).any(ahead="2d")
+cost_ahead = Back.by(Pay).mean(Back.cost, ahead="30h")
+spent_ahead = Pay.by(Card).sum(Pay.amount, ahead="1d")
+
+
+class Features(hf.Features):
+    amount = Pay.amount
+    place = Pay.place
+    count_6h = Pay.by(Card).count(over="6h")
+    sum_1d = Pay.by(Card).sum(Pay.amount, over="1d")
+    mean_3d = Pay.by(Card).mean(Pay.amount, over="3d")
+    std_all = Pay.by(Card).std(Pay.amount, over="all")
+    first_3d = Pay.by(Card).first(Pay.amount, over="3d")
+    last_place = Pay.by(Card).last(Pay.place, over="3d")
+    new_place = ~Pay.by(Card).seen(Pay.place, over="3d")
+    before = Pay.by(Shop).max(Pay.amount, over="2d", offset="1d")
+    since = Pay.by(Shop).hours_since_last(over="all")
+    online_share = Pay.by(Shop, Card).mean(Pay.online, over="all")
+    most = Limit.most
+    over_limit = Pay.amount > Limit.most
+    limits = Limit.by(Card).count(over="3d")
+    ratio = amount / mean_3d
+
+
+class Charged(Features):
+    shop_charged = Pay.by(Shop).mean(charged, over="5d")
+    card_charged = Pay.by(Card).count(over="all") * Pay.by(Card).max(charged, over="all")
+
+
+class Costs(Features):
+    shop_cost = Pay.by(Shop).mean(cost_ahead, over="5d")
+    card_spent = Pay.by(Card).max(spent_ahead, over="all")
+
+
+class Marked(Features):
+    shop_bad = Pay.by(Shop).mean(Pay.bad, over="5d")
+    card_bad = Pay.by(Card).sum(Pay.bad, over="all")
+    shop_dispute = Pay.by(Shop).sum(Pay.dispute, over="all")
+
+
+def _plan(name: str, predict: Any, features: type[hf.Features]) -> Plan:
+    value = hf.Payoff("EUR", yes=hf.when(predict, -1, 1), no=0)
+    training = hf.Training(candidates=[hf.LogisticRegression()])
+    use_case = hf.UseCase(
+        name=name, each=Pay, predict=predict, features=features, value=value, training=training,
+        owner="laws",
+    )  # fmt: skip
+    return compile_plan(use_case)
+
+
+PLANS = {
+    "charged": _plan("charged", charged, Charged),
+    "costs": _plan("costs", charged, Costs),
+    "marked": _plan("marked", Pay.bad, Marked),
+}
+
+ROWS_MAX = 24
+_late = st.sampled_from([0, 0, 0, 0, STEP, 2 * STEP, 8 * STEP, 30 * STEP])
+_moment = st.integers(0, STEPS - 1).map(lambda n: START + n * STEP)
+_number = st.one_of(st.none(), st.sampled_from([-2.5, 0.0, 0.1, 3.0, 1e9, 7.25]))
+
+
+@st.composite
+def pays(draw: st.DrawFn) -> dict[str, Any]:
+    """One payment, without its key."""
+    at, late = draw(_moment), draw(_late)
+    odd = draw(st.booleans())
+    disputed = draw(st.one_of(st.none(), _late))
+    return {
+        "at": at + (1 if odd else 0),
+        "seen_at": at + (1 if odd else 0) + late,
+        "card": draw(st.sampled_from(["a", "b"])),
+        "shop": draw(st.sampled_from(["x", "y", None])),
+        "amount": draw(_number),
+        "place": draw(st.sampled_from(["nl", "de", None])),
+        "online": draw(st.sampled_from([True, False, None])),
+        "bad": draw(st.sampled_from([True, False, None])),
+        "dispute": None if disputed is None else draw(_number),
+        "disputed_at": None if disputed is None else at + disputed,
+    }
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each source, unsorted, with keys of their own."""
+    payments = draw(st.lists(pays(), min_size=1, max_size=ROWS_MAX))
+    for number, row in enumerate(payments):
+        row["pay_id"] = f"p{number}"
+    backs = []
+    for number, index in enumerate(draw(st.lists(st.integers(0, 99), max_size=8))):
+        paid = payments[index % len(payments)]
+        at = max(START, paid["at"] + draw(st.sampled_from([-STEP, 0, STEP, 5 * STEP, 8 * STEP])))
+        backs.append(
+            {
+                "back_id": f"b{number}",
+                "pay_id": draw(st.sampled_from([paid["pay_id"], paid["pay_id"], "unknown"])),
+                "at": at,
+                "seen_at": at + draw(_late),
+                "cost": draw(_number),
+            }
+        )
+    limits = [
+        {"limit_id": f"l{n}", "card": card, "at": at, "most": most}
+        for n, (card, at, most) in enumerate(
+            draw(st.lists(st.tuples(st.sampled_from("abc"), _moment, _number), max_size=6))
+        )
+    ]
+    return {"Pay": payments, "Back": backs, "Limit": limits}
+
+
+def tables_of(plan: Plan, world: Mapping[str, list[dict[str, Any]]]) -> dict[str, Table]:
+    """The world's rows as the tables of a plan."""
+    tables = {}
+    for name, schema in plan.schemas.items():
+        types = {column.attr: TYPES[column.kind] for column in schema.columns}
+        tables[name] = Table.of(schema, pl.DataFrame(world[name], schema=types))
+    return tables
+
+
+Rows = list[tuple[str, int, dict[str, Any]]]
+
+
+def in_order(plan: Plan, tables: Mapping[str, Table], after_us: int = -(1 << 60)) -> Rows:
+    """The rows known after a moment, in log order: (source, position, row)."""
+    names = [plan.each, *(name for name in tables if name != plan.each)]
+    found = [
+        ((int(table.known_us[at]), rank, at), name, row)
+        for rank, (name, table) in enumerate((name, tables[name]) for name in names)
+        for at, row in enumerate(table.frame.iter_rows(named=True))
+        if table.known_us[at] > after_us
+    ]
+    return [(name, place[2], row) for place, name, row in sorted(found, key=lambda f: f[0])]
+
+
+def serve(
+    online: OnlineFeatures, store: OnlineStore, rows: Rows
+) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Give rows to the service's features one at a time; what was read, by the key of its row."""
+    each = online.plan.each
+    read = {}
+    for name, _, row in rows:
+        with store.transaction(write=True) as txn:
+            accepted = online.accept(txn, name, row)
+            assert not accepted.repeated
+            if name == each:
+                read[row["pay_id"]] = online.read(txn, row)[0]
+            online.fold(txn, name, row, accepted.offset)
+    return read
