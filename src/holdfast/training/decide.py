@@ -28,6 +28,7 @@ __all__ = [
 ORDER = "order"  # the one decision of an inventory cost: how much
 ROUNDS_MAX = 30  # passes over the constraints until none moves
 CAUTION = 0.05  # share of a limit kept as a reserve, because rates move between samples
+ROUNDING = 1e-14  # of the largest value: more than what differences of values are rounded by
 PENALTY_NEVER = 1e300  # money; larger than any value, and finite
 EVEN = 0.5  # probability from which a yes is predicted
 
@@ -156,26 +157,29 @@ def fit_penalties(
     bound = [d for d in range(len(names)) if 0.0 < high[d] < 1.0 or low[d] > 0.0]
     if not len(known) or len(names) < 2:
         return penalties
+    margin = ROUNDING * float(np.abs(known).max())
     for _ in range(ROUNDS_MAX):
         before = penalties.copy()
         for d in bound:
             others = np.delete(known - penalties, d, axis=1).max(axis=1)
-            penalties[d] = _penalty(known[:, d] - others, low[d], high[d])
+            penalties[d] = _penalty(known[:, d] - others, low[d], high[d], margin=margin)
         if np.array_equal(before, penalties):
             break
     return penalties
 
 
-def _penalty(advantage: Floats, low: float, high: float) -> float:
-    """Return the number nearest 0 that a share between low and high of the rows exceeds."""
+def _penalty(advantage: Floats, low: float, high: float, *, margin: float) -> float:
+    """Return the number nearest 0 that a share between low and high of the rows exceeds.
+
+    `margin`: money by which it must, so that rounding turns no tie into a decision.
+    """
     ranked = np.sort(advantage)[::-1]
     most = int(np.floor(high * (1.0 - CAUTION) * len(ranked))) if high < 1.0 else len(ranked)
     least = int(np.ceil(min(low * (1.0 + CAUTION), 1.0) * len(ranked)))
-    taken = int((ranked > 0.0).sum())
-    if taken > most:
-        return float(np.nextafter(max(ranked[most], 0.0), np.inf))
-    if taken < least:
-        return float(np.nextafter(ranked[least - 1], -np.inf))
+    if int((ranked >= -margin).sum()) > most:
+        return float(ranked[most]) + margin
+    if int((ranked > margin).sum()) < least:
+        return float(ranked[least - 1]) - margin
     return 0.0
 
 
