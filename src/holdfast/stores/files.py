@@ -16,7 +16,14 @@ from holdfast.core.fingerprint import file_fingerprint, fingerprint
 from holdfast.errors import StoreError
 from holdfast.stores.base import ArtifactStore
 from holdfast.stores.failures import file_failures
-from holdfast.stores.names import DIGESTS, artifact_name, is_artifact, no_artifact, nothing_to_keep
+from holdfast.stores.names import (
+    DIGESTS,
+    artifact_name,
+    files_to_keep,
+    is_artifact,
+    no_artifact,
+    nothing_to_keep,
+)
 
 __all__ = ["FolderArtifactStore"]
 
@@ -41,7 +48,7 @@ class FolderArtifactStore:
         An artifact of the same content that was damaged since is replaced.
         """
         with file_failures(folder):
-            files = _files(folder)
+            files = files_to_keep(folder)
         if not files:
             raise nothing_to_keep(folder)
         with file_failures(self.root), self._alone():
@@ -113,16 +120,6 @@ class FolderArtifactStore:
             os.close(lock)
 
 
-def _files(folder: Path) -> list[str]:
-    """Return the files of a folder to keep, relative to it; a missing folder fails."""
-    os.listdir(folder)
-    return [
-        path.relative_to(folder).as_posix()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / DIGESTS
-    ]
-
-
 def _copied(folder: Path, files: list[str], aside: Path) -> dict[str, str]:
     """Copy files and return the digests of the copies."""
     for name in files:
@@ -138,7 +135,7 @@ def _compare(folder: Path) -> None:
         digests = dict(json.loads((folder / DIGESTS).read_text("utf-8")))
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise _damaged(folder / DIGESTS) from error
-    for name in sorted({*_files(folder), *digests}):
+    for name in sorted({*files_to_keep(folder), *digests}):
         path = folder / name
         if not path.is_file() or file_fingerprint(path) != digests.get(name):
             raise _damaged(path)

@@ -13,7 +13,13 @@ from typing import Any, Self
 from holdfast.core.fingerprint import fingerprint
 from holdfast.stores.base import ModelRecord, RunRecord
 from holdfast.stores.failures import file_failures
-from holdfast.stores.names import DIGESTS, artifact_name, no_artifact, no_model, nothing_to_keep
+from holdfast.stores.names import (
+    artifact_name,
+    files_to_keep,
+    no_artifact,
+    no_model,
+    nothing_to_keep,
+)
 
 __all__ = ["MemoryArtifactStore", "MemoryMetadataStore"]
 
@@ -136,11 +142,7 @@ class MemoryArtifactStore:
     def put(self, name: str, folder: Path) -> str:
         """Keep a copy of a folder and return its artifact name."""
         with file_failures(folder):
-            files = {
-                path.relative_to(folder).as_posix(): path.read_bytes()
-                for path in sorted(folder.rglob("*"))
-                if path.is_file() and path != folder / DIGESTS
-            }
+            files = {name: (folder / name).read_bytes() for name in files_to_keep(folder)}
         if not files:
             raise nothing_to_keep(folder)
         content = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from holdfast.errors import NotFoundError, StoreError
 __all__ = [
     "DIGESTS",
     "artifact_name",
+    "files_to_keep",
     "is_artifact",
     "no_artifact",
     "no_model",
@@ -43,7 +45,7 @@ def artifact_name(name: str, content: str) -> str:
             code="HF606",
             hint="shorten the name",
         )
-    return f"{written or '_'}-{content}"
+    return f"{written or '%'}-{content}"
 
 
 def is_artifact(text: str) -> bool:
@@ -53,6 +55,20 @@ def is_artifact(text: str) -> bool:
     (True, False)
     """
     return _ARTIFACT.fullmatch(text) is not None
+
+
+def files_to_keep(folder: Path) -> list[str]:
+    """Return the files under a folder, relative to it and sorted; the store's own is left out.
+
+    Raises:
+        OSError: when there is no such folder, or it cannot be read.
+    """
+    os.listdir(folder)  # `rglob` would find nothing and say nothing
+    return [
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / DIGESTS
+    ]
 
 
 def nothing_to_keep(folder: Path) -> StoreError:
