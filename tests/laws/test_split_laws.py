@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_tests_follow_one_another_and_share_no_row(rows: Rows, folds: int) -> No
         return
     made = folds_of(split)
     assert len(made) == folds
-    for one, next_one in zip(made, made[1:], strict=False):
+    for one, next_one in itertools.pairwise(made):
         assert one.test_to_us == next_one.test_from_us
         assert rows.time_us[one.test].max() < rows.time_us[next_one.test].min()
 
