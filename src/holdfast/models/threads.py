@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 __all__ = ["one_thread", "threads_for"]
 
-CELLS_PER_THREAD = 1_000_000  # rows x columns below which another thread does not pay
+CELLS_PER_THREAD = 20_000_000  # rows x columns below which another thread does not pay
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -24,7 +24,7 @@ def one_thread() -> AbstractContextManager[Any]:
 def threads_for(cells: int, most: int) -> int:
     """Return how many threads a table of so many cells is worth, at least 1.
 
-    >>> threads_for(1_000, 8), threads_for(3_500_000, 8), threads_for(10**9, 8)
+    >>> threads_for(1_000, 8), threads_for(70_000_000, 8), threads_for(10**9, 8)
     (1, 3, 8)
     """
     return max(1, min(most, cells // CELLS_PER_THREAD))

@@ -32,7 +32,8 @@ ANSWER: Mapping[str, Any] = {
         "decision": _TEXT,
         "expected_value": _NUMBER_OR_NULL,
         "currency": _TEXT,
-        "expected_values": {"type": "object", "additionalProperties": {"type": "number"}},
+        "expected_values": {"type": "object", "additionalProperties": _NUMBER_OR_NULL},
+        "quantity": {"type": "number", "description": "What to order, where that is decided."},
         "reasons": {
             "type": "array",
             "items": {
@@ -81,6 +82,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
         "repeated": prediction.repeated,
         "logged": prediction.logged,
     }
+    if prediction.quantity is not None:
+        said["quantity"] = prediction.quantity
     if prediction.failure:
         said["failure"] = prediction.failure
     return said

@@ -41,9 +41,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     decision: str
     expected_value: float | None
-    expected_values: dict[str, float]
+    expected_values: dict[str, float | None]
     currency: str
     reasons: list[Reason]
+    quantity: float | None = None
     failure: str = ""
     repeated: bool = False
     logged: bool = True

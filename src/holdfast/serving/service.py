@@ -256,8 +256,10 @@ class Service:
     ) -> Prediction:
         decided = self.bundle.predict(features[None, :], context[None, :])
         index, names = int(decided.decision[0]), self.bundle.decisions
-        expected = [float(x) for x in decided.expected[0]]
-        reasons = reasons_of(self.bundle, features, limit=self.bundle.reason_codes)
+        expected = [_or_none(float(x)) for x in decided.expected[0]]
+        reasons = reasons_of(
+            self.bundle, features, limit=self.bundle.reason_codes, context=context
+        )
         return Prediction(
             prediction_id=place[0],
             use_case=self.plan.use_case,
@@ -271,6 +273,7 @@ class Service:
             score=float(decided.probability[0]),
             decision=names[index],
             expected_value=expected[index],
+            quantity=_or_none(float(decided.quantity[0])),
             expected_values=dict(zip(names, expected, strict=True)),
             currency=self.plan.value.currency,
             reasons=[Reason(r.feature, r.value, r.push, r.words) for r in reasons],
@@ -335,4 +338,8 @@ class Service:
 
 
 def _nullable(values: Floats) -> list[float | None]:
-    return [None if math.isnan(x) else float(x) for x in values]
+    return [_or_none(float(x)) for x in values]
+
+
+def _or_none(number: float) -> float | None:
+    return None if math.isnan(number) else number
