@@ -62,10 +62,10 @@ class Resamples:
         names = list(worth)
         if not names or not len(self._group):
             return {}
-        stack: Floats = np.column_stack([worth[name] for name in names])
-        known = ~np.isnan(stack).any(axis=1)
-        stack[~known] = 0.0
-        sums = [self._sums(np.asarray(column)) for column in stack.T]
+        known = np.ones(len(self._group), dtype=np.bool_)
+        for each in worth.values():
+            known &= ~np.isnan(each)
+        sums = [self._sums(np.where(known, each, np.zeros(1))) for each in worth.values()]
         stacked = np.column_stack([self._sums(known.astype(np.float64)), *sums])
         # einsum, not a threaded product: the same bits whatever the number of cores.
         drawn = np.einsum("bg,gk->bk", self._draws, stacked, optimize=False)
