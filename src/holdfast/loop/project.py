@@ -152,6 +152,10 @@ class Project:
         self._histories[use_case.name] = history
         return history
 
+    def plan(self, name: str | None = None) -> Plan:
+        """Return a use case compiled: its features, labels, views and the value of decisions."""
+        return compile_plan(self.find(name)[1])
+
     def audit(self, name: str | None = None) -> dict[str, Audit]:
         """Return what the data looks like, source by source, with a verdict in words."""
         history = self.history(name)

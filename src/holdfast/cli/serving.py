@@ -1,0 +1,109 @@
+"""Verbs about decisions: serve, predict, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from holdfast.cli.output import Output, money, number
+from holdfast.cli.verb import Session, verb
+
+__all__ = ["explain", "predict", "serve", "show_prediction"]
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True)
+@click.option("--version", type=int, help="A version; the current one if not given.")
+@verb
+def serve(session: Session, name: str | None, host: str, port: int, version: int | None) -> None:
+    """Serve the decisions of NAME over HTTP, until SIGTERM or Ctrl-C.
+
+    Only this machine can reach it: keys for others come with a later version. What was accepted
+    is finished before it stops. Port 0 takes a free one.
+    """
+    from importlib import import_module
+
+    out, project = session.out, session.project()
+    application = import_module("holdfast.serving.app").ServiceApplication
+    run = import_module("holdfast.serving.http").serve
+
+    def ready(address: Any) -> None:
+        out.line(f"serving {service.plan.use_case} version {service.bundle.version}")
+        out.line(f"  {address.url}/predict")
+        out.line(f"  {address.url}/docs")
+        out.line("stop with Ctrl-C")
+        out.result({"url": address.url, "version": service.bundle.version})
+        import sys
+
+        sys.stdout.flush()
+
+    with project.service(name, version) as service:
+        run(application(service), host=host, port=port, on_ready=ready)
+        out.line(", ".join(f"{count:,} {what}" for what, count in service.counts.items()))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--version", type=int, help="A version; the current one if not given.")
+@verb
+def predict(
+    session: Session, name: str, source: Path, target: Path, *, version: int | None
+) -> None:
+    """Decide every row of the file SOURCE and write the file TARGET.
+
+    One row out for each row in: a row that breaks the contract says why in `problem`. Kinds of
+    files: .csv, .parquet, .jsonl.
+    """
+    out = session.out
+    counts = session.project().predict_file(name, source, target, version=version)
+    out.line(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    out.line(f"written to {target}")
+    out.result({**counts, "file": str(target)})
+
+
+@click.command()
+@click.argument("name")
+@click.argument("prediction_id")
+@verb
+def explain(session: Session, name: str, prediction_id: str) -> None:
+    """Explain one served decision of NAME: inputs, features as served, worth, reasons."""
+    project = session.project()
+    prediction = project.explain(name, prediction_id)
+    features = [feature.name for feature in project.plan(name).features]
+    show_prediction(session.out, prediction, features)
+    import msgspec
+
+    content = msgspec.to_builtins(prediction)
+    content["features"] = dict(zip(features, prediction.features, strict=False))
+    session.out.result(content)
+
+
+def show_prediction(out: Output, prediction: Any, features: list[str]) -> None:
+    """Write one logged prediction for people."""
+    from holdfast.core.clock import iso
+
+    out.line(
+        f"{prediction.prediction_id}, {iso(prediction.at_us)}, by {prediction.by} "
+        f"version {prediction.model_version}"
+    )
+    if prediction.failure:
+        out.line(f"  the model failed: {prediction.failure}")
+    given = ", ".join(f"{k}={v}" for k, v in prediction.row.items() if v is not None)
+    out.line(f"  row: {given}")
+    out.line(f"  score: {number(prediction.score, 4)}")
+    for decision, worth in prediction.expected_values.items():
+        mark = "*" if decision == prediction.decision else " "
+        out.line(f"  {mark} {decision}: {money(worth, prediction.currency)}")
+    if not prediction.expected_values:
+        out.line(f"  decision: {prediction.decision}")
+    for reason in prediction.reasons:
+        out.line(f"  because {reason.words}")
+    shown = zip(features, prediction.features, strict=False)
+    values = ", ".join(f"{name}={'-' if x is None else f'{x:g}'}" for name, x in shown)
+    out.line(f"  features as served: {values}")
