@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_closing_and_opening_again_changes_nothing(
         store = open_online(url, spaces=SPACES, sync_on_commit=False)
         early = {source: table.known_until(cut) for source, table in tables.items()}
         backfill(OnlineFeatures(plan), store, early)
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             store.close()
             store = open_online(url, spaces=SPACES, sync_on_commit=False)
             served |= serve(OnlineFeatures(plan), store, rows[start:stop])

@@ -62,6 +62,7 @@ class View:
         self._name = np.array([float(ABI), float(number >> 12)])
         self._layout = layout_of(spec, self._name)
         self._scratch = scratch_for(self._layout)
+        self._runs = _runs(self._layout)
         self._packed = np.empty(_packed_max(self._layout), dtype=np.float64)
 
     def update(self, state: bytes, time: int, values: Floats) -> bytes:
@@ -160,8 +161,8 @@ class View:
     def _load(self, state: bytes) -> Floats:
         if not state:
             return _EMPTY
-        packed = np.frombuffer(state, dtype=np.float64)
-        if len(packed) < _HEADER or packed[0] != self._name[0] or packed[1] != self._name[1]:
+        packed = np.frombuffer(state[: len(state) // 8 * 8], dtype=np.float64)
+        if 8 * len(packed) != len(state) or not self._is_whole(packed):
             raise StoreError(
                 "a feature state was made by another definition or version, or is damaged",
                 code="HF301",
@@ -169,16 +170,31 @@ class View:
             )
         return packed
 
+    def _is_whole(self, packed: Floats) -> bool:
+        """Whether a state is of this view and as long as it says: the kernel checks no bounds."""
+        size, at = len(packed), _HEADER
+        if size < at or packed[0] != self._name[0] or packed[1] != self._name[1]:
+            return False
+        for most, width in self._runs:
+            if at >= size or not 0 <= packed[at] <= most:
+                return False
+            at += 1 + int(packed[at]) * width
+        return at == size
+
 
 _EMPTY = np.empty(0, dtype=np.float64)
 _EMPTY.flags.writeable = False  # like any other state, so that one compiled function serves both
 
 
+def _runs(layout: Layout) -> list[tuple[int, int]]:
+    """Return the parts of a packed state: the most entries of each, and numbers an entry."""
+    seen = scratch_for(layout).map_ids.shape[1] if len(layout.maps) else 0
+    tiles = [(int(level[3]), int(level[2])) for level in layout.levels]
+    return [*tiles, *[(seen, 2)] * len(layout.maps)]
+
+
 def _packed_max(layout: Layout) -> int:
-    levels, maps = layout.levels, layout.maps
-    tiles = int((levels[:, 2] * levels[:, 3]).sum()) if len(levels) else 0
-    seen = scratch_for(layout).map_ids.shape[1] if len(maps) else 0
-    return _HEADER + len(levels) + tiles + len(maps) * (1 + 2 * seen)
+    return _HEADER + sum(1 + most * width for most, width in _runs(layout))
 
 
 def _balanced(starts: Ints, threads: int) -> list[tuple[int, int]]:
