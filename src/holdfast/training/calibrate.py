@@ -41,7 +41,7 @@ class Calibration:
         """Return the probability of each score, 0 to 1.
 
         >>> line = Calibration("platt", (0.0, 1.0), (0.0, 0.5))
-        >>> [round(p, 4) for p in line.apply(np.array([0.0, 0.5, 1.0]))]
+        >>> line.apply(np.array([0.0, 0.5, 1.0])).round(4).tolist()
         [0.0, 0.2502, 0.5005]
         """
         if not self.x:

@@ -226,7 +226,9 @@ def _given(
     ]
     final, earlier = made[0], made[:0:-1]
     _check_fold(rows, final, folds, folds)
-    fit = [fold for fold in earlier if not _fault(rows, fold)]
+    begins = int(rows.time_us.min())
+    whole = [fold for fold in earlier if train is None or fold.train_from_us >= begins]
+    fit = [fold for fold in whole if not _fault(rows, fold)]
     notes: tuple[str, ...] = ()
     if not fit:
         fit = _deal(rows, final.train, max(2, folds - 1), None, seed=seed)
