@@ -348,7 +348,7 @@ def _too_much(error: Exception) -> bool:
 
 
 def _open_environment(folder: Path, sync: bool, map_bytes: int) -> Any:
-    return lmdb.open(
+    env = lmdb.open(
         str(folder),
         map_size=map_bytes,
         max_dbs=SPACES_MAX,
@@ -356,6 +356,8 @@ def _open_environment(folder: Path, sync: bool, map_bytes: int) -> Any:
         metasync=sync,
         max_readers=READERS_MAX,
     )
+    env.reader_check()  # readers that were killed would keep old pages for ever
+    return env
 
 
 def _failure(error: Exception, folder: Path, map_bytes: int) -> StoreError:

@@ -73,11 +73,14 @@ class Ownership:
 
     def _refused(self) -> StoreError:
         holder = os.pread(self._file, _PID_BYTES_MAX, 0).decode(errors="replace").strip()
+        who, hint = "another process", "stop it, or use another project folder"
+        if holder == str(os.getpid()):
+            who, hint = "this process", "close the store that was opened with exclusive=True first"
         return StoreError(
-            f"another process writes to this folder (pid {holder or 'unknown'})",
+            f"{who} (pid {holder or 'unknown'}) holds the right to write to this folder",
             code="HF607",
             site=str(self.folder),
-            hint="stop it, or use another project folder",
+            hint=hint,
             retryable=True,
         )
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import StoreError
 from holdfast.stores.base import MetadataStore, ModelRecord, RunRecord
-from holdfast.stores.failures import file_failures
+from holdfast.stores.failures import file_failures, probe
 from holdfast.stores.names import no_model
 
 __all__ = ["SCHEMA_VERSION", "SqliteMetadataStore"]
@@ -250,10 +250,20 @@ _TOLD = {  # by SQLite's own number: code, what, hint
 
 def _failure(error: BaseException, path: Path) -> StoreError:
     number = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest says more than we need
+    if number == sqlite3.SQLITE_IOERR:  # such as a write that was cut short: the disk says why
+        try:
+            probe(path.parent, beyond_bytes=_largest_bytes(path))
+        except StoreError as told:
+            return told
     unknown = ("HF603", f"the registry failed: {error}", "see the system's log")
     code, what, hint = _TOLD.get(number, unknown)
     retryable = code in ("HF601", "HF607")
     return StoreError(what, code=code, site=str(path), hint=hint, retryable=retryable)
+
+
+def _largest_bytes(path: Path) -> int:
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return max((file.stat().st_size for file in files if file.exists()), default=0)
 
 
 if TYPE_CHECKING:
