@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,7 +14,17 @@ import numpy.typing as npt
 
 from holdfast.core.clock import parse_time
 from holdfast.core.fingerprint import category_id
-from holdfast.data.parse import FUTURE_TOLERANCE_US, INTEGER_MAX
+from holdfast.data.rules import (
+    BLANKS,
+    FUTURE_TOLERANCE_US,
+    INTEGER_MAX,
+    MOMENT,
+    MOMENT_FIRST_US,
+    MOMENT_LAST_US,
+    NUMBER,
+    WHOLE,
+    length_max,
+)
 from holdfast.define.schema import ColumnSchema, SourceSchema
 from holdfast.errors import ContractError
 
@@ -22,7 +33,11 @@ __all__ = ["Row", "check_row", "row_numbers"]
 Row = dict[str, Any]
 VALUES_SHOWN_MAX = 10
 _TIMES = ("time", "event_time", "known_time")
+_CLOCKS = ("event_time", "known_time")
 _MISSING = object()
+_NUMBER, _MOMENT, _WHOLE = re.compile(NUMBER), re.compile(MOMENT), re.compile(WHOLE)
+SHOWN_CHARACTERS_MAX = 60
+KEY_NUMBER_MAX = 1 << 64
 
 
 class _Broken(Exception):
@@ -42,8 +57,8 @@ def check_row(
 ) -> Row:
     """Return a row with every column of its source, typed; times in us, missing as None.
 
-    `labels` allows columns that are known only after the event. An event time that is not given
-    is `now_us`.
+    `labels` allows columns that are known only after the event. An event time or a known time
+    that is not given is `now_us`.
 
     Raises:
         ContractError: the first broken field, with why; the text says how many more.
@@ -56,7 +71,7 @@ def check_row(
         if column.attr in late and not labels and value is not _MISSING:
             found.append((column.attr, "HF212", "is known only after the decision", "leave it out"))
             continue
-        if column.kind == "event_time" and value is _MISSING:
+        if column.kind in _CLOCKS and value is _MISSING:
             value = now_us
         try:
             row[column.attr] = _value(
@@ -97,14 +112,16 @@ def _number(value: Any) -> float:
 def _value(
     column: ColumnSchema, value: Any, schema: SourceSchema, now_us: int, late: frozenset[str]
 ) -> Any:
+    if isinstance(value, np.number | np.bool_):
+        value = value.item()
     if isinstance(value, str):
-        value = value if column.kind == "text" else value.strip()
+        value = value if column.kind == "text" else value.strip(BLANKS)
         if value == "" or value in schema.missing:
             value = None
     if isinstance(value, float) and math.isnan(value):
         value = None
     if value is None:
-        if column.nullable or column.attr in late:
+        if column.kind not in _CLOCKS and (column.nullable or column.attr in late):
             return None
         raise _Broken("is missing", "send a value")
     if column.kind in ("float", "integer"):
@@ -116,25 +133,37 @@ def _value(
     return _text(column, value)
 
 
+def _shown(value: Any) -> str:
+    """Return a value as an error shows it, cut where it is long."""
+    if isinstance(value, int) and abs(value) > INTEGER_MAX:
+        return "a number with too many digits"
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}..."
+
+
 def _numeric(column: ColumnSchema, value: Any) -> float | int:
-    number: float | int
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            raise _Broken(f"is {value!r}, not a number", "send a number") from None
+    what = "number" if column.kind == "float" else "whole number"
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        number: float | int = float(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = value
     else:
-        raise _Broken(f"is {value!r}, not a number", "send a number")
-    if column.kind == "float":
+        raise _Broken(f"is {_shown(value)}, not a {what}", f"send a {what}")
+    if column.kind == "integer":
+        if not _is_whole(number):
+            raise _Broken(f"is {_shown(value)}, not a whole number", "send a whole number")
+        return int(number)
+    try:
         number = float(number)
-        if math.isinf(number):
-            raise _Broken("is not finite", "send a number")
-        return number
-    if math.isinf(number) or number != math.floor(number) or abs(number) > INTEGER_MAX:
-        raise _Broken(f"is {value!r}, not a whole number", "send a whole number")
-    return int(number)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise _Broken("is not finite", "send a number")
+    return number
+
+
+def _is_whole(number: float | int) -> bool:
+    return abs(number) <= INTEGER_MAX and number == math.floor(number)
 
 
 def _bounded(column: ColumnSchema, number: float | int) -> float | int:
@@ -145,61 +174,79 @@ def _bounded(column: ColumnSchema, number: float | int) -> float | int:
         (column.le, column.le is not None and number > column.le, "must be at most"),
     ):
         if outside:
-            raise _Broken(f"is {number:g}", f"it {words} {limit:g}")
+            raise _Broken(f"is {number}", f"it {words} {limit:g}")
     return number
 
 
 def _boolean(column: ColumnSchema, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, float) and value == math.floor(value):
-        value = int(value)
-    text = str(value)
     words = {column.true: True, column.false: False}
     if not column.true:
-        words, text = {"true": True, "1": True, "false": False, "0": False}, text.lower()
-    if text in words:
-        return words[text]
-    raise _Broken(f"is {value!r}, not true or false", "send true or false")
+        words = {"true": True, "1": True, "false": False, "0": False}
+    if isinstance(value, float) and _is_whole(value):
+        value = int(value)
+    if isinstance(value, str) or (isinstance(value, int) and _is_whole(value)):
+        text = str(value) if column.true else str(value).lower()
+        for written in (text, _WHOLE.sub(r"\1", text)):
+            if written in words:
+                return words[written]
+    allowed = f'"{column.true}" or "{column.false}"' if column.true else "true or false"
+    raise _Broken(f"is {_shown(value)}, not true or false", f"send {allowed}")
 
 
 def _moment(column: ColumnSchema, value: Any, now_us: int) -> int:
     moment: int
     if isinstance(value, str):
         try:
-            moment = parse_time(value)
-        except ValueError:
-            raise _Broken(
-                f"is {value!r}, not a moment", 'send ISO 8601, such as "2026-01-31T12:00:00Z"'
-            ) from None
+            moment = parse_time(value) if _MOMENT.fullmatch(value) else MOMENT_LAST_US + 1
+        except ValueError:  # the 30th of February
+            moment = MOMENT_LAST_US + 1
     elif isinstance(value, datetime):
         moment = parse_time(value.isoformat())
     elif isinstance(value, date):
         moment = parse_time(datetime(value.year, value.month, value.day, tzinfo=UTC).isoformat())
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) < (1 << 62):
+    elif isinstance(value, int) and not isinstance(value, bool):
         moment = value
     else:
-        raise _Broken(f"is {value!r}, not a moment", "send ISO 8601, or microseconds since 1970")
+        moment = MOMENT_LAST_US + 1
+    if not MOMENT_FIRST_US <= moment <= MOMENT_LAST_US:
+        raise _Broken(
+            f"is {_shown(value)}, not a moment", 'send ISO 8601, such as "2026-01-31T12:00:00Z"'
+        )
     if column.kind == "event_time" and moment > now_us + FUTURE_TOLERANCE_US:
         raise _Broken("lies in the future", "check the sender's clock")
     return moment
 
 
 def _text(column: ColumnSchema, value: Any) -> str:
-    if isinstance(value, float) and value == math.floor(value) and abs(value) <= INTEGER_MAX:
+    if isinstance(value, float) and _is_whole(value):
         value = int(value)
     if isinstance(value, bool):
         value = "true" if value else "false"
+    if isinstance(value, int) and abs(value) >= KEY_NUMBER_MAX:
+        raise _Broken(f"is {_shown(value)}", "send it as a text")
     if not isinstance(value, str | int):
-        raise _Broken(f"is {value!r}, not a text", "send a text")
+        raise _Broken(f"is {_shown(value)}, not a text", "send a text")
     text = str(value)
+    if not _encodes(text):
+        raise _Broken("is not valid text", "send UTF-8")
     if column.values and text not in column.values:
         shown = ", ".join(column.values[:VALUES_SHOWN_MAX])
         more = len(column.values) - VALUES_SHOWN_MAX
         raise _Broken(
-            f'is "{text}", an unknown category',
+            f"is {_shown(text)}, an unknown category",
             f"allowed: {shown}" + (f" and {more} more" if more > 0 else ""),
         )
-    if column.max_length is not None and len(text) > column.max_length:
-        raise _Broken(f"has {len(text)} characters", f"it may have at most {column.max_length}")
+    if len(text) > length_max(column):
+        raise _Broken(f"has {len(text)} characters", f"it may have at most {length_max(column)}")
     return text
+
+
+def _encodes(text: str) -> bool:
+    """Return whether a text can be written down; half a surrogate pair cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

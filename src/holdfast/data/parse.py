@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import polars as pl
 
+from holdfast.data.rules import (
+    BLANKS,
+    FUTURE_TOLERANCE_US,
+    INTEGER_MAX,
+    MOMENT,
+    MOMENT_FIRST_US,
+    MOMENT_LAST_US,
+    WHOLE,
+    length_max,
+)
 from holdfast.data.table import TYPES
 from holdfast.define.schema import ColumnSchema, SourceSchema
 
-__all__ = ["FUTURE_TOLERANCE_US", "INTEGER_MAX", "parse_column", "problems_of"]
-
-FUTURE_TOLERANCE_US = 300_000_000
-"""How far, in us, a row may lie in the future of the clock: producers' clocks differ a little."""
-INTEGER_MAX = 1 << 53
-"""Whole numbers beyond this are not exact in a float64."""
+__all__ = ["parse_column", "problems_of"]
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
-_ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
+_LOCAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 _NUMERIC = ("float", "integer")
+_TIMES = ("time", "event_time", "known_time")
 
 
 def parse_column(
@@ -26,7 +33,7 @@ def parse_column(
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
     if raw.dtype == pl.String:
-        raw = raw.str.strip_chars() if column.kind not in ("text",) else raw
+        raw = raw if column.kind == "text" else raw.str.strip_chars(BLANKS)
         tokens = ["", *schema.missing]
         raw = raw.to_frame("x").select(
             pl.when(pl.col("x").is_in(tokens)).then(None).otherwise(pl.col("x")).alias("x")
@@ -46,8 +53,8 @@ def _typed(column: ColumnSchema, raw: pl.Series) -> pl.Series:
         return _whole(raw)
     if column.kind == "boolean":
         return _boolean(column, raw)
-    if column.kind in ("time", "event_time", "known_time"):
-        return _moment(raw)
+    if column.kind in _TIMES:
+        return _within(_moment(raw), MOMENT_FIRST_US, MOMENT_LAST_US)
     if raw.dtype.is_float():
         return _whole(raw).cast(pl.String)
     return _cast(raw, pl.String)
@@ -62,12 +69,19 @@ def _cast(raw: pl.Series, to: type[pl.DataType]) -> pl.Series:
         return pl.Series(raw.name, [None] * len(raw), dtype=to)
     if raw.dtype == pl.Boolean:
         return raw.cast(pl.String)
-    return raw.cast(to, strict=False)
+    cast = raw.cast(to, strict=False)
+    return cast.fill_nan(None) if to == pl.Float64 else cast
+
+
+def _within(values: pl.Series, first: int, last: int) -> pl.Series:
+    """Return whole numbers with those outside the bounds as null."""
+    inside = values.is_between(first, last)
+    return values if bool(inside.all()) else values.set(~inside, None)
 
 
 def _whole(raw: pl.Series) -> pl.Series:
     if raw.dtype.is_integer():
-        return raw.cast(pl.Int64, strict=False)
+        return _within(raw.cast(pl.Int64, strict=False), -INTEGER_MAX, INTEGER_MAX)
     numbers = _cast(raw, pl.Float64)
     frame = pl.DataFrame({"x": numbers})
     whole = (pl.col("x") == pl.col("x").floor()) & (pl.col("x").abs() <= INTEGER_MAX)
@@ -85,12 +99,18 @@ def _boolean(column: ColumnSchema, raw: pl.Series) -> pl.Series:
     text = _cast(raw, pl.String)
     words = ((column.true,), (column.false,)) if column.true else (_TRUE, _FALSE)
     folded = text if column.true else text.str.to_lowercase()
+    written = pl.col("x")
+    whole = written.str.replace(WHOLE, "$1")
     return (
         pl.DataFrame({"x": folded})
         .select(
-            pl.when(pl.col("x").is_in(words[0]))
+            pl.when(written.is_in(words[0]))
             .then(pl.lit(True))
-            .when(pl.col("x").is_in(words[1]))
+            .when(written.is_in(words[1]))
+            .then(pl.lit(False))
+            .when(whole.is_in(words[0]))
+            .then(pl.lit(True))
+            .when(whole.is_in(words[1]))
             .then(pl.lit(False))
             .otherwise(None)
         )
@@ -109,28 +129,26 @@ def _moment(raw: pl.Series) -> pl.Series:
         return raw.cast(pl.Int64, strict=False)
     if raw.dtype != pl.String:
         return pl.Series(raw.name, [None] * len(raw), dtype=pl.Int64)
-    text = pl.DataFrame({"x": raw.str.replace(" ", "T", literal=True)})
-    local = text.select(
-        pl.coalesce(
-            *(
-                pl.col("x").str.to_datetime(form, time_unit="us", strict=False)
-                for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
-            ),
-            pl.col("x").str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")),
-        )
-    ).to_series()
-    zoned = text.select(
-        pl.col("x")
-        .str.replace("Z$", "+00:00")
-        .str.to_datetime(_ZONED, time_unit="us", strict=False, time_zone="UTC")
-    ).to_series()
-    return (
-        local.dt.epoch("us")
-        .to_frame("a")
-        .with_columns(b=zoned.dt.epoch("us"))
-        .select(pl.coalesce("a", "b"))
-        .to_series()
-    )
+    iso = raw.set(~raw.str.contains(MOMENT), None)
+    return _parsed(iso.str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00"))
+
+
+def _parsed(iso: pl.Series) -> pl.Series:
+    """Return ISO 8601 texts in us, one form after the other until none is left."""
+    value = pl.col("x")
+    forms = [value.str.to_datetime(form, time_unit="us", strict=False) for form in _LOCAL]
+    forms.append(value.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")))
+    forms += [
+        value.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC")
+        for form in _ZONED
+    ]
+    text = iso.to_frame("x")
+    found = pl.Series("x", [None], dtype=pl.Int64).new_from_index(0, len(iso))
+    for form in forms:
+        if bool((found.is_null() & iso.is_not_null()).any()):
+            more = text.select(form.dt.epoch("us")).to_series()
+            found = pl.select(pl.coalesce(found, more)).to_series()
+    return found
 
 
 def problems_of(
@@ -139,7 +157,8 @@ def problems_of(
     """Return what may be wrong with a typed value: reason, and the expression that finds it."""
     value = pl.col(column.attr)
     found: list[tuple[str, pl.Expr]] = []
-    if not (column.nullable or column.attr in schema.late_attrs):
+    clock = column.kind in ("event_time", "known_time")
+    if clock or not (column.nullable or column.attr in schema.late_attrs):
         found.append(("missing", value.is_null()))
     if column.kind == "float":
         found.append(("not finite", value.is_infinite()))
@@ -154,10 +173,9 @@ def problems_of(
                 found.append((f"{text} {limit:g}", outside))
     if column.values:
         found.append(("unknown category", ~value.is_in(list(column.values))))
-    if column.max_length is not None:
-        found.append(
-            (f"longer than {column.max_length}", value.str.len_chars() > column.max_length)
-        )
+    if TYPES[column.kind] == pl.String:
+        most = length_max(column)
+        found.append((f"longer than {most}", value.str.len_chars() > most))
     if column.kind == "event_time" and now_us is not None:
         found.append(("in the future", value > now_us + FUTURE_TOLERANCE_US))
     return found
