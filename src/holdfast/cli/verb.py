@@ -45,16 +45,16 @@ def verb(function: Callable[..., int | None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
     @click.option(
         "--project",
-        "folder",
+        "project_folder",
         type=click.Path(path_type=Path),
         default=Path("."),
         help="The project folder.",
     )
     @click.option("--debug", is_flag=True, help="Show tracebacks.")
     @functools.wraps(function)
-    def run(as_json: bool, folder: Path, debug: bool, **arguments: Any) -> None:
+    def run(as_json: bool, project_folder: Path, debug: bool, **arguments: Any) -> None:
         out = Output(function.__name__, as_json=as_json, debug=debug)
-        sys.exit(_bounded(function, Session(out, folder), out, arguments))
+        sys.exit(_bounded(function, Session(out, project_folder), out, arguments))
 
     return run
 
