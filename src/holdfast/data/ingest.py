@@ -19,6 +19,9 @@ from holdfast.errors import ContractError
 
 __all__ = ["Loaded", "load"]
 
+FILE, PLACE, BLAMED = " file", " place", " blamed"
+"""Columns beside those of the source, whose names are Python names without blanks."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -56,10 +59,10 @@ def load(
             for path in paths:
                 frames.append(read_file(path, schema))
                 step.advance(1)
-        files = len(paths)
+        files = [path.name for path in paths]
     else:
         frames = [declared(raw_frame(where, schema), schema, f"{schema.name} (from Python)")]
-        files = 0
+        files = []
     parts = [_typed(frame, schema) for frame in frames]
     typed = pl.concat([part[0] for part in parts])
     unread = pl.concat([part[1] for part in parts])
@@ -74,13 +77,13 @@ def load(
     broken = reason.is_not_null()
     quarantine = EMPTY
     if bool(broken.any()):
-        quarantine = _quarantine(_broken_rows(frames, broken), reason, column)
+        quarantine = _quarantine(_broken_rows(frames, files or [""], broken), reason, column)
     kept = typed.filter(~broken)
     return Loaded(
         table=Table.of(schema, kept),
         quarantine=quarantine,
         rows_read=typed.height,
-        files=files,
+        files=len(files),
         backwards=_backwards(kept, schema),
     )
 
@@ -95,13 +98,15 @@ def _typed(frame: pl.DataFrame, schema: SourceSchema) -> tuple[pl.DataFrame, pl.
     return pl.DataFrame(typed), pl.DataFrame(unread)
 
 
-def _broken_rows(frames: list[pl.DataFrame], broken: pl.Series) -> pl.DataFrame:
-    """Return the broken rows as they were read, as text, with their number over all files."""
+def _broken_rows(frames: list[pl.DataFrame], files: list[str], broken: pl.Series) -> pl.DataFrame:
+    """Return the broken rows as they were read, as text, with their file and their place in it."""
     found, start = [], 0
-    for frame in frames:
+    for frame, file in zip(frames, files, strict=True):
         here = broken[start : start + frame.height]
-        rows = frame.with_row_index("row_number", offset=start).filter(here)
-        found.append(rows.select("row_number", *_as_text(frame)))
+        rows = frame.select(
+            pl.lit(file).alias(FILE), pl.int_range(pl.len()).alias(PLACE), *_as_text(frame)
+        )
+        found.append(rows.filter(here))
         start += frame.height
     return pl.concat(found)
 
@@ -164,23 +169,21 @@ def _repeated(sound: pl.DataFrame) -> pl.Series:
 
 
 def _quarantine(broken: pl.DataFrame, reason: pl.Series, column: pl.Series) -> Quarantine:
-    attrs = column.drop_nulls()
-    values = [
-        broken.item(at, attr) if attr in broken.columns else None
-        for at, attr in enumerate(attrs.to_list())
-    ]
-    rows = broken.drop("row_number")
-    return Quarantine(
-        pl.DataFrame(
-            {
-                "reason": reason.drop_nulls(),
-                "column": attrs,
-                "value": pl.Series(values, dtype=pl.String),
-                "row_number": broken.get_column("row_number").cast(pl.Int64),
-                "row": rows.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
-            }
-        )
+    rows = broken.drop(FILE, PLACE)
+    blamed = column.drop_nulls().alias(BLAMED)
+    value = pl.lit(None, dtype=pl.String)
+    for attr in blamed.unique():
+        if attr in rows.columns:
+            value = pl.when(pl.col(BLAMED) == attr).then(pl.col(attr)).otherwise(value)
+    frame = broken.with_columns(blamed).select(
+        reason=reason.drop_nulls(),
+        column=pl.col(BLAMED),
+        value=value,
+        file=pl.col(FILE),
+        row_number=pl.col(PLACE).cast(pl.Int64),
+        row=pl.struct(rows.columns).struct.json_encode(),
     )
+    return Quarantine(frame)
 
 
 def _backwards(frame: pl.DataFrame, schema: SourceSchema) -> int:

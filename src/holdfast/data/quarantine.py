@@ -15,6 +15,7 @@ SCHEMA = {
     "reason": pl.String,
     "column": pl.String,
     "value": pl.String,
+    "file": pl.String,
     "row_number": pl.Int64,
     "row": pl.String,
 }
@@ -22,7 +23,11 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Broken rows: `reason`, `column`, `value`, `row_number` (from 0 over all files), `row`."""
+    """Broken rows.
+
+    `reason`, `column` and `value` say why; `file` ("" for a table from Python) and `row_number`
+    (from 0 within the file) say where; `row` is the row as JSON, as it was read.
+    """
 
     frame: pl.DataFrame
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import glob
 from pathlib import Path
@@ -12,10 +13,11 @@ import polars as pl
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
 
-__all__ = ["files_of", "raw_frame", "read_file"]
+__all__ = ["files_of", "raw_frame", "read_file", "separator_of"]
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 FILES_MAX = 100_000
+HEADER_CHARACTERS_MAX = 1 << 20
 
 
 def files_of(where: Path, schema: SourceSchema) -> list[Path]:
@@ -26,7 +28,7 @@ def files_of(where: Path, schema: SourceSchema) -> list[Path]:
     """
     text = str(where)
     if where.is_dir():
-        found = sorted(path for path in where.iterdir() if path.suffix in SUFFIXES)
+        found = sorted(path for path in where.iterdir() if path.suffix.lower() in SUFFIXES)
     elif any(mark in text for mark in "*?["):
         found = sorted(Path(path) for path in glob.glob(text, recursive=True))
     else:
@@ -52,7 +54,7 @@ def _near_file(where: Path) -> str:
     parent = where.parent
     if not parent.is_dir():
         return f"there is no folder {parent}; paths are relative to the project folder"
-    names = sorted(path.name for path in parent.iterdir() if path.suffix in SUFFIXES)
+    names = sorted(path.name for path in parent.iterdir() if path.suffix.lower() in SUFFIXES)
     near = difflib.get_close_matches(where.name, names, n=1)
     if near:
         return f"did you mean {near[0]}?"
@@ -69,8 +71,17 @@ def raw_frame(table: Any, schema: SourceSchema) -> pl.DataFrame:
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect()
-    if hasattr(table, "__arrow_c_stream__"):
-        return pl.DataFrame(table)
+    try:
+        if hasattr(table, "__arrow_c_stream__"):
+            return pl.DataFrame(table)
+    except (TypeError, ValueError, ImportError, pl.exceptions.PolarsError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ContractError(
+            f"`{schema.name}` was given a {type(table).__name__} that is no Arrow table: {text}",
+            code="HF203",
+            site=schema.where,
+            hint="each column should hold values of one type",
+        ) from error
     raise ContractError(
         f"`{schema.name}` was given a {type(table).__name__}, which is no table",
         code="HF203",
@@ -86,31 +97,65 @@ def read_file(path: Path, schema: SourceSchema) -> pl.DataFrame:
         ContractError: HF203 when it cannot be read, HF204 when a column is missing, HF205 when
             it holds nothing.
     """
+    if not path.stat().st_size:
+        raise _empty(path, schema)
     try:
         frame = _read(path)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, pl.exceptions.NoDataError):
             raise _empty(path, schema) from error
-        raise ContractError(
-            f"{path.name} cannot be read: {text}",
-            code="HF203",
-            site=str(path),
-            hint=f"it should be a {path.suffix[1:] or 'data'} file; name it by what it is",
-        ) from error
+        raise _unreadable(path, error) from error
     if not frame.columns:
         raise _empty(path, schema)
     return declared(frame, schema, str(path))
 
 
 def _read(path: Path) -> pl.DataFrame:
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return pl.read_parquet(path, glob=False)
-    if path.suffix == ".csv":
-        return pl.read_csv(path, infer_schema=False, glob=False, null_values=None)
-    if path.suffix in (".jsonl", ".ndjson"):
+    if suffix == ".csv":
+        return pl.read_csv(path, infer_schema=False, glob=False, separator=separator_of(path))
+    if suffix in (".jsonl", ".ndjson"):
         return pl.read_ndjson(path, infer_schema_length=None)
-    raise OSError(f'"{path.suffix}" is no known kind of file; use .parquet, .csv or .jsonl')
+    raise OSError(f'"{path.suffix}" is no known kind of file')
+
+
+def separator_of(path: Path) -> str:
+    """Return what stands between the columns of a CSV file: as its header says, a comma first."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline(HEADER_CHARACTERS_MAX)
+    found = [mark for mark in (",", ";", "\t", "|") if mark in header]
+    return found[0] if found else ","
+
+
+def _unreadable(path: Path, error: Exception) -> ContractError:
+    """Return what is wrong with a file, in the reader's words, and where it breaks."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    hint = "it should be what its name says; files are .parquet, .csv or .jsonl"
+    if path.suffix.lower() == ".csv":
+        if "utf-8" in text.lower():
+            hint = "save it as UTF-8"
+        else:
+            text = _odd_line(path) or text
+            hint = "correct that line: a separator inside a value needs quotes around the value"
+    return ContractError(
+        f"{path.name} cannot be read: {text}", code="HF203", site=str(path), hint=hint
+    )
+
+
+def _odd_line(path: Path) -> str:
+    """Return in words which line of a CSV file has not as many fields as its header, or ""."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=separator_of(path))
+        try:
+            width = len(next(reader, []))
+            for fields in reader:
+                if len(fields) > width:
+                    return f"line {reader.line_num} has {len(fields)} fields, the header {width}"
+        except csv.Error as error:
+            return f"line {reader.line_num}: {error}"
+    return ""
 
 
 def _empty(path: Path, schema: SourceSchema) -> ContractError:
