@@ -31,6 +31,7 @@ from holdfast.loop.audit_history import audit_history
 from holdfast.loop.config import Config, read_config
 from holdfast.loop.model_training import Trained, train_and_register
 from holdfast.models.open import load_model
+from holdfast.serving.batch import predict_batch
 from holdfast.serving.parity import verify_served
 from holdfast.serving.prediction_log import Prediction, PredictionLog
 from holdfast.serving.service import Service
@@ -174,17 +175,21 @@ class Project:
         `live` adds what the service has logged since history ended.
         """
         history = self.history(name)
-        tables = history.tables
-        if live and self._online_path(history.plan).exists():
-            with self._online(history.plan, exclusive=False) as (online, store):
-                label = history.plan.labels[0]
-                tables = with_live(online.log, store, tables, label=label.column)
+        tables = self._tables(history) if live else history.tables
         rows = build_training_set(history.plan, tables, progress=self.progress)
         low = from_us if from_us is not None else -(1 << 62)
         high = to_us if to_us is not None else (1 << 62)
         if from_us is None and to_us is None:
             return rows
         return rows.take((rows.time_us >= low) & (rows.time_us < high))
+
+    def _tables(self, history: History) -> dict[str, Table]:
+        """Return history with what the service has logged behind it."""
+        if not self._online_path(history.plan).exists():
+            return history.tables
+        with self._online(history.plan, exclusive=False) as (online, store):
+            label = history.plan.labels[0]
+            return with_live(online.log, store, history.tables, label=label.column)
 
     def verify(
         self, name: str | None = None, *, rows: int = VERIFY_ROWS
@@ -290,6 +295,24 @@ class Project:
                 hint=f"`holdfast train {history.use_case.name}`, or take the change back",
             )
         return bundle
+
+    def predict_file(
+        self, name: str | None, file_in: Path, file_out: Path, *, version: int | None = None
+    ) -> dict[str, int]:
+        """Write a decision for each row of a file and return how many of which kind.
+
+        The features are those the rows would have been served with now, behind history and the
+        live log; nothing is added to the log.
+        """
+        history = self.history(name)
+        return predict_batch(
+            self._matching(history, version),
+            self._tables(history),
+            file_in=Path(file_in),
+            file_out=Path(file_out),
+            now_us=self.clock.now_us(),
+            progress=self.progress,
+        )
 
     def explain(self, name: str | None, prediction_id: str) -> Prediction:
         """Return a logged prediction: inputs, features as served, decision, reasons, version."""
