@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from holdfast.core.progress import SILENT, Progress, Step
 from holdfast.core.seed import derive
+from holdfast.core.settings import settings
 from holdfast.errors import ContractError, HoldfastError
 from holdfast.features.training_set import TrainingSet
 from holdfast.models.base import Candidate, FittedModel, Matrix, Model, Task
@@ -21,6 +23,8 @@ from holdfast.training.split import Fold, Split
 __all__ = ["OpenModel", "Trial", "fit_trials", "refit", "trials_of"]
 
 TAIL_ROWS_MAX = 50_000  # newest training rows whose own scores stand in before there are others
+TOGETHER = ("lightgbm", "xgboost")  # kinds whose fits share nothing
+TOGETHER_CELLS_MAX = 50_000_000  # rows x features; above, one fold uses all cores and the memory
 ERROR_TEXT_MAX = 500  # characters of a candidate's failure
 
 Floats = npt.NDArray[np.float64]
@@ -87,12 +91,17 @@ def fit_trials(
     """
     folds = (*split.folds, split.final)
     with progress.step("train", total=len(trials) * len(folds), unit="fits") as step:
-        for number, fold in enumerate(folds):
-            tail = fold.train[-TAIL_ROWS_MAX:] if number == 0 else fold.train[:0]
-            _fit_fold(
-                trials, rows, fold, task=task, open_model=open_model, tail=tail,
-                seed=derive(seed, "fit", number), step=step,
-            )  # fmt: skip
+        work = _Work(rows, folds, task, open_model, seed, step)
+        for wave, workers in _waves(trials, rows):
+            if workers == 1:
+                fits = [work.fit(wave, number) for number in range(len(folds))]
+            else:
+                # The last folds are the largest: begun first, all workers end about together.
+                with ThreadPoolExecutor(workers) as pool:
+                    asked = [pool.submit(work.fit, wave, n) for n in reversed(range(len(folds)))]
+                    fits = [each.result() for each in reversed(asked)]
+            for position, trial in enumerate(wave):
+                _keep(trial, [fit[position] for fit in fits])
     candidates = [trial for trial in trials if trial.role == "candidate"]
     if candidates and all(trial.error for trial in candidates):
         told = "; ".join(
@@ -120,32 +129,75 @@ def refit(
     return encoder, model
 
 
-def _fit_fold(
-    trials: Sequence[Trial],
-    rows: TrainingSet,
-    fold: Fold,
-    *,
-    task: Task,
-    open_model: OpenModel,
-    tail: Ints,
-    seed: int,
-    step: Step,
-) -> None:
-    encoder, learnt = _encoded(rows, fold.train)
-    tested = encoder.encode(rows.values[fold.test])
-    labels = rows.label[fold.train]
-    for trial in trials:
-        if trial.error is None:
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """One trial on one fold: its answers on the test, or its failure."""
+
+    score: Floats
+    tail: tuple[Ints, Floats]
+    model: FittedModel | None = None
+    encoder: Encoder | None = None
+    error: dict[str, Any] | None = None
+
+
+_NOTHING = np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What every fit of a training needs."""
+
+    rows: TrainingSet
+    folds: Sequence[Fold]
+    task: Task
+    open_model: OpenModel
+    seed: int
+    step: Step
+
+    def fit(self, trials: Sequence[Trial], number: int) -> list[_Fit]:
+        """Fit trials on one fold; what one of them raises belongs to it alone."""
+        fold, rows = self.folds[number], self.rows
+        encoder, learnt = _encoded(rows, fold.train)
+        tested = encoder.encode(rows.values[fold.test])
+        tail = fold.train[-TAIL_ROWS_MAX:] if number == 0 else fold.train[:0]
+        recent = encoder.encode(rows.values[tail])
+        labels, seed = rows.label[fold.train], derive(self.seed, "fit", number)
+        fits = []
+        for trial in trials:
             try:
-                model = open_model(trial.candidate).fit(learnt, labels, task=task, seed=seed)
-                trial.scores.append(model.predict(tested))
-                trial.model, trial.encoder = model, encoder
-                if len(tail):
-                    trial.tail = tail, model.predict(encoder.encode(rows.values[tail]))
+                model = self.open_model(trial.candidate).fit(
+                    learnt, labels, task=self.task, seed=seed
+                )
+                said = model.predict(recent) if len(tail) else _NOTHING
+                fits.append(_Fit(model.predict(tested), (tail, said), model, encoder))
             except Exception as error:
                 # Whatever a library raises belongs to its candidate; the others go on.
-                trial.error = _told(error)
-        step.advance(1)
+                fits.append(_Fit(_NOTHING, (tail[:0], _NOTHING), error=_told(error)))
+            self.step.advance(1)
+        return fits
+
+
+def _waves(trials: Sequence[Trial], rows: TrainingSet) -> list[tuple[list[Trial], int]]:
+    """Return trials that are fitted together, and on how many folds at once.
+
+    Only libraries that share nothing between fits are asked for several at once; their models
+    have the same bits as one after the other.
+    """
+    together = [trial for trial in trials if trial.candidate.kind in TOGETHER]
+    alone = [trial for trial in trials if trial.candidate.kind not in TOGETHER]
+    small = rows.values.size <= TOGETHER_CELLS_MAX
+    waves = [(together, settings().threads if small else 1), (alone, 1)]
+    return [(wave, workers) for wave, workers in waves if wave]
+
+
+def _keep(trial: Trial, fits: Sequence[_Fit]) -> None:
+    failed = next((fit.error for fit in fits if fit.error is not None), None)
+    if failed is not None:
+        trial.error = failed
+        return
+    trial.scores = [fit.score for fit in fits]
+    trial.tail = fits[0].tail
+    trial.model, trial.encoder = fits[-1].model, fits[-1].encoder
 
 
 def _encoded(rows: TrainingSet, index: Ints) -> tuple[Encoder, Matrix]:

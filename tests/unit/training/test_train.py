@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from holdfast.core.settings import Settings
 from holdfast.define.measures import rate
 from holdfast.define.policies import Training
 from holdfast.errors import ContractError
 from holdfast.models.base import Candidate, Model
-from holdfast.models.candidates import LightGBM, LogisticRegression
+from holdfast.models.candidates import LightGBM, LogisticRegression, XGBoost
 from holdfast.models.open import open_model
+from holdfast.training import fit
 from holdfast.training.train import TrainResult, train
 from tests.unit.training.made import DAY_US, START_US, Made, demand, payments
 
@@ -117,6 +119,16 @@ def test_the_same_seed_gives_the_same_report_and_the_same_model(made: Made) -> N
     assert np.array_equal(
         one.shipped.predict(values, context).score, two.shipped.predict(values, context).score
     )
+
+
+def test_the_number_of_threads_changes_no_bit(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    for threads in (1, 3):
+        monkeypatch.setattr(fit, "settings", lambda threads=threads: Settings(threads, "", ""))
+        found = trained(made, candidates=[LightGBM(), XGBoost(), LogisticRegression()])
+        scores = found.shipped.predict(made.rows.values, made.rows.context).score
+        told.append((json.dumps(found.as_dict()), scores.tobytes()))
+    assert told[0] == told[1]
 
 
 def test_training_changes_nothing_it_was_given(made: Made) -> None:
