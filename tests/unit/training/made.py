@@ -100,7 +100,7 @@ def payments(
 ) -> Made:
     """Payments whose chance of fraud is known: online and large is worse, noise beside it."""
     rng = np.random.default_rng(seed)
-    amount = np.round(np.exp(rng.normal(3.5, 1.0, rows)), 2)
+    amount = np.round(np.exp(rng.normal(3.5, 1.0, rows)), 2).astype(np.float64)
     channel = rng.choice(3, rows, p=[0.5, 0.3, 0.2])
     risk = rng.normal(size=rows)
     odds = -4.5 + 1.6 * (channel == 2) + 1.2 * risk + 0.5 * np.log(amount / 30.0)
