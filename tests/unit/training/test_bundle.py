@@ -168,7 +168,12 @@ def test_a_bundle_that_predicts_otherwise_is_refused(copy: Path) -> None:
 
 
 def test_a_manifest_that_points_outside_is_refused(copy: Path) -> None:
-    rewritten(copy, lambda manifest: manifest["files"].update({"../secret": "0"}))  # type: ignore[attr-defined]
+    def point(manifest: dict[str, object]) -> None:
+        files = manifest["files"]
+        assert isinstance(files, dict)
+        files["../secret"] = "0"
+
+    rewritten(copy, point)
     with pytest.raises(StoreError, match="outside") as caught:
         opened(copy)
     assert caught.value.code == "HF436"
