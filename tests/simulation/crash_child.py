@@ -1,0 +1,54 @@
+"""The process that is killed: it serves a tiny use case, from a list of steps or over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from holdfast.core.clock import FixedClock
+from holdfast.features.log import SPACES
+from holdfast.features.online import OnlineFeatures
+from holdfast.loop.project import Project
+from holdfast.models.open import load_model
+from holdfast.serving.app import ServiceApplication
+from holdfast.serving.http import serve
+from holdfast.serving.service import Service
+from holdfast.stores.open import open_online
+from holdfast.training.bundle import load_bundle
+from tests.simulation import tiny
+
+CLOCK = FixedClock(tiny.NOW + 400 * tiny.DAY)
+
+
+def work(bundle: Path, online: Path, steps: list[tuple[int, str, Any]], told: Connection) -> None:
+    """Take each step and tell of it once it is acknowledged: (number, id or offset, repeated)."""
+    loaded = load_bundle(bundle, load_model=load_model, version=1)
+    store = open_online(f"lmdb://{online}", spaces=SPACES, exclusive=True)
+    service = Service(loaded, OnlineFeatures(loaded.plan), store, CLOCK)
+    for number, what, row in steps:
+        if what == "predict":
+            answer = service.predict(row)
+            said: Any = (number, answer.prediction_id, answer.repeated)
+        else:
+            accepted = service.event(what, row)
+            said = (number, accepted["offset"], accepted["repeated"])
+        told.send_bytes(msgspec.json.encode(said))
+    told.send_bytes(b"null")
+
+
+def main(folder: str) -> None:
+    """Serve over HTTP on a free port; the address is the first line."""
+    with Project(folder, clock=CLOCK).service() as service:
+        serve(
+            ServiceApplication(service),
+            port=0,
+            on_ready=lambda address: print(f"{address.host} {address.port}", flush=True),
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
