@@ -68,7 +68,7 @@ def demo(session: Session, *, folder: Path, payments: int, seed: int) -> int:
     _show_bounds(out, report, best)
 
     _title(out, 5, "Live decisions over HTTP, one connection, each logged before it is answered")
-    live = run.served(project, folder, requests=REQUESTS, progress=progress)
+    live = run.served(folder, requests=REQUESTS, progress=progress)
     found["live"] = vars(live)
     decided = ", ".join(f"{count:,} {name}" for name, count in live.decisions.items())
     out.line(f"  {live.requests:,} requests: {decided}; {live.fallbacks} by the fallback")
@@ -79,8 +79,7 @@ def demo(session: Session, *, folder: Path, payments: int, seed: int) -> int:
 
     _title(out, 7, "One decision explained")
     show_one = import_module("holdfast.cli.serving").show_prediction
-    names = list(project.plan().feature_names)
-    show_one(out, project.explain(None, live.explained), names)
+    show_one(out, project.explain(None, live.explained), project.plan())
 
     found["seconds"] = clock() - began
     out.line()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 import polars as pl
@@ -17,14 +21,15 @@ import polars as pl
 from holdfast.cli.scaffold import new_world
 from holdfast.core.clock import monotonic_s, parse_time
 from holdfast.core.progress import Progress
+from holdfast.errors import InternalError
+from holdfast.features.training_set import build_training_set
 from holdfast.loop.project import Project
-from holdfast.serving.app import ServiceApplication
-from holdfast.serving.http import ThreadedServer
 from holdfast.testing.worlds import best_possible_payments, live_payments
 
 __all__ = ["Live", "best_of_world", "fold_rate", "served", "start_over", "world"]
 
 REQUEST_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,10 @@ def world(folder: Path, *, payments: int, seed: int, progress: Progress) -> dict
 
 def fold_rate(project: Project) -> tuple[int, float]:
     """Return how many events a training set folds, and how many a second."""
-    project.training_set(live=False)  # compiled, and read from the disk, once
+    history = project.history()
+    build_training_set(history.plan, {n: t.head(1) for n, t in history.tables.items()})  # compiles
     began = monotonic_s()
-    rows = project.training_set(live=False)
+    rows = build_training_set(history.plan, history.tables, progress=project.progress)
     return rows.events, rows.events / max(monotonic_s() - began, 1e-9)
 
 
@@ -80,12 +86,37 @@ def best_of_world(project: Project, folder: Path, report: dict[str, Any]) -> dic
 
 
 @contextmanager
-def _server(project: Project) -> Iterator[ThreadedServer]:
-    with project.service() as service, ThreadedServer(ServiceApplication(service)) as server:
-        yield server
+def _server(folder: Path) -> Iterator[SplitResult]:
+    """Run `holdfast serve` as a process of its own, as users do, until the block ends."""
+    command = (sys.executable, "-m", "holdfast.cli", "serve", "--port", "0", "--json")
+    with subprocess.Popen(
+        (*command, "--project", str(folder)), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield urlsplit(_ready(process)["url"])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(STOP_TIMEOUT_S)
 
 
-def served(project: Project, folder: Path, *, requests: int, progress: Progress) -> Live:
+def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what the server says once it answers; its envelope ends with a closing brace."""
+    text = ""
+    for line in process.stdout or ():
+        text += line
+        if line.startswith("}"):
+            envelope = json.loads(text)
+            if envelope["ok"]:
+                return dict(envelope["result"])
+            break
+    raise InternalError(
+        "the demo's server did not start",
+        code="HF900",
+        hint=f"it said: {text.strip() or 'nothing'}",
+    )
+
+
+def served(folder: Path, *, requests: int, progress: Progress) -> Live:
     """Send the world's next payments to the real server, one after another, and time each."""
     payments = live_payments(folder).payments.head(requests)
     bodies = [
@@ -94,8 +125,10 @@ def served(project: Project, folder: Path, *, requests: int, progress: Progress)
     ]
     seconds: list[float] = []
     answers: list[dict[str, Any]] = []
-    with _server(project) as server:
-        connection = http.client.HTTPConnection(server.host, server.port, REQUEST_TIMEOUT_S)
+    with _server(folder) as url:
+        connection = http.client.HTTPConnection(
+            url.hostname or "", url.port, timeout=REQUEST_TIMEOUT_S
+        )
         with progress.step("live decisions", total=len(bodies), unit="requests") as step:
             for body in bodies:
                 began = monotonic_s()

@@ -75,18 +75,19 @@ def explain(session: Session, name: str, prediction_id: str) -> None:
     """Explain one served decision of NAME: inputs, features as served, worth, reasons."""
     project = session.project()
     prediction = project.explain(name, prediction_id)
-    features = [feature.name for feature in project.plan(name).features]
-    show_prediction(session.out, prediction, features)
+    plan = project.plan(name)
+    show_prediction(session.out, prediction, plan)
     import msgspec
 
     content = msgspec.to_builtins(prediction)
-    content["features"] = dict(zip(features, prediction.features, strict=False))
+    content["features"] = dict(zip(plan.feature_names, prediction.features, strict=False))
     session.out.result(content)
 
 
-def show_prediction(out: Output, prediction: Any, features: list[str]) -> None:
+def show_prediction(out: Output, prediction: Any, plan: Any) -> None:
     """Write one logged prediction for people."""
     from holdfast.core.clock import iso
+    from holdfast.core.fingerprint import category_id
 
     out.line(
         f"{prediction.prediction_id}, {iso(prediction.at_us)}, by {prediction.by} "
@@ -94,8 +95,9 @@ def show_prediction(out: Output, prediction: Any, features: list[str]) -> None:
     )
     if prediction.failure:
         out.line(f"  the model failed: {prediction.failure}")
-    given = ", ".join(f"{k}={v}" for k, v in prediction.row.items() if v is not None)
-    out.line(f"  row: {given}")
+    times = {c.attr for c in plan.schemas[plan.each].columns if c.kind.endswith("time")}
+    given = {k: iso(v) if k in times else v for k, v in prediction.row.items() if v is not None}
+    out.line("  row: " + ", ".join(f"{name}={value}" for name, value in given.items()))
     out.line(f"  score: {number(prediction.score, 4)}")
     for decision, worth in prediction.expected_values.items():
         mark = "*" if decision == prediction.decision else " "
@@ -104,6 +106,14 @@ def show_prediction(out: Output, prediction: Any, features: list[str]) -> None:
         out.line(f"  decision: {prediction.decision}")
     for reason in prediction.reasons:
         out.line(f"  because {reason.words}")
-    shown = zip(features, prediction.features, strict=False)
-    values = ", ".join(f"{name}={'-' if x is None else f'{x:g}'}" for name, x in shown)
-    out.line(f"  features as served: {values}")
+    texts = {category_id(v): v for v in prediction.row.values() if isinstance(v, str)}
+    shown = []
+    for feature, value in zip(plan.features, prediction.features, strict=False):
+        if value is None:
+            words = "missing"
+        elif feature.kind == "boolean":
+            words = "yes" if value else "no"
+        else:
+            words = texts.get(value, f"{value:g}")
+        shown.append(f"{feature.name}={words}")
+    out.line(f"  features as served: {', '.join(shown)}")

@@ -95,22 +95,20 @@ def show_report(out: Output, report: dict[str, Any]) -> None:
     rows = []
     for name, figures in report["final"].items():
         worth, measures = figures["per_1000"], figures["metrics"]
-        rates = ", ".join(f"{d} {share:.1%}" for d, share in figures["rates"].items() if share)
         rows.append(
             [
                 f"* {name}" if name == chosen else f"  {name}",
                 money(worth["value"]),
-                f"{money(worth['low'])} to {money(worth['high'])}",
+                f"{worth['low']:,.0f} to {worth['high']:,.0f}",
                 number(measures.get("auc", measures.get("rmse"))),
                 number(measures.get("average_precision", measures.get("mae"))),
-                rates,
             ]
         )
     binary = report["task"] == "binary"
     measures_named = ("AUC", "avg. prec.") if binary else ("RMSE", "MAE")
     split = report["split"]
     out.table(
-        ("", f"{currency}/1,000", "95% interval", *measures_named, "decisions"),
+        ("", f"{currency}/1,000", "95% interval", *measures_named),
         rows,
         title=f"{split['kind']}: last test, {split['final']['test_rows']:,} rows",
     )
@@ -120,7 +118,10 @@ def show_report(out: Output, report: dict[str, Any]) -> None:
             out.line(f"{candidate['name']} failed: {error.get('what', error)}")
     for finding in report["findings"]:
         out.line(f"- {finding}")
-    out.line(f"chosen: {chosen}. {report['shipped']['words']}.")
+    rates = report["final"][chosen]["rates"]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in rates.items())
+    out.line(f"chosen: {chosen}" + (f" ({shares})" if shares else ""))
+    out.line(f"{report['shipped']['words']}")
 
 
 @click.command()

@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, figures beside published ones, results written to a file."""
