@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from holdfast.define.schema import SourceSchema
 from holdfast.training.decide import Forecast, expected_values
+from holdfast.training.pipeline import Predictions
 
 if TYPE_CHECKING:
     from holdfast.training.bundle import Bundle
@@ -39,12 +40,18 @@ class ReasonCode:
 
 
 def reasons_of(
-    bundle: Bundle, features: Floats, *, limit: int, context: Floats | None = None
+    bundle: Bundle,
+    features: Floats,
+    *,
+    limit: int,
+    context: Floats | None = None,
+    told: Predictions | None = None,
 ) -> list[ReasonCode]:
     """Return the features that moved a row's score most, the strongest first.
 
     `features` float64[F] as served; `context` float64[R]: with it, each reason says whether it
-    speaks for the decision taken. Features that did not move the score are no reasons.
+    speaks for the decision taken. `told`: the answer for this row, where it is there already.
+    Features that did not move the score are no reasons.
     """
     if limit <= 0:
         return []
@@ -53,7 +60,8 @@ def reasons_of(
     pushes = pipeline.model.contributions(matrix)[0]
     leaning, decision = 0.0, ""
     if context is not None and pipeline.value.kind == "payoff":
-        leaning, decision = _leaning(bundle, features, context)
+        asked = features[None, :], context[None, :]
+        leaning, decision = _leaning(bundle, told or pipeline.predict(*asked), context)
     found = []
     for column in np.argsort(-np.abs(pushes), kind="stable")[:limit]:
         push = float(pushes[column])
@@ -73,10 +81,9 @@ def reasons_of(
     return found
 
 
-def _leaning(bundle: Bundle, features: Floats, context: Floats) -> tuple[float, str]:
-    """Return how the decision's advantage over the best other one moves with the score."""
+def _leaning(bundle: Bundle, told: Predictions, context: Floats) -> tuple[float, str]:
+    """Return how the decision's advantage over the mean of the others moves with the score."""
     pipeline = bundle.pipeline
-    told = pipeline.predict(features[None, :], context[None, :])
     taken, names = int(told.decision[0]), pipeline.decisions
     if len(names) < 2:
         return 0.0, ""

@@ -87,6 +87,8 @@ def test_with_context_reasons_speak_for_or_against_the_decision(bundle: Bundle) 
 def test_the_same_row_has_the_same_reasons(bundle: Bundle) -> None:
     once, again = (reasons_of(bundle, RISKY, limit=3, context=RISKY[:1]) for _ in range(2))
     assert once == again
+    told = bundle.predict(RISKY[None, :], RISKY[None, :1])
+    assert reasons_of(bundle, RISKY, limit=3, context=RISKY[:1], told=told) == once
 
 
 def test_a_quantity_has_reasons_without_a_side(tmp_path_factory: pytest.TempPathFactory) -> None:
