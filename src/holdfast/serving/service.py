@@ -257,7 +257,8 @@ class Service:
         decided = self.bundle.predict(features[None, :], context[None, :])
         index, names = int(decided.decision[0]), self.bundle.decisions
         expected = [_or_none(float(x)) for x in decided.expected[0]]
-        reasons = reasons_of(self.bundle, features, limit=self.bundle.reason_codes, context=context)
+        limit = self.bundle.reason_codes
+        reasons = reasons_of(self.bundle, features, limit=limit, context=context, told=decided)
         return Prediction(
             prediction_id=place[0],
             use_case=self.plan.use_case,
