@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.audit import Audit, audit
 from holdfast.data.ingest import Loaded
-from holdfast.data.table import Table
 from holdfast.features.plan import Plan
-from holdfast.features.training_set import build_training_set
+from holdfast.features.training_set import TrainingSet
 
 __all__ = ["audit_history"]
 
 
 def audit_history(
     plan: Plan,
-    tables: Mapping[str, Table],
     loaded: Mapping[str, Loaded],
+    rows: TrainingSet,
     *,
     progress: Progress = SILENT,
 ) -> dict[str, Audit]:
     """Return the audit of every source of a use case; features are asked for leaks."""
-    rows = build_training_set(plan, tables, progress=progress)
     features = {
         name: (rows.values[:, index], rows.kinds[index]) for index, name in enumerate(rows.names)
     }

@@ -80,6 +80,7 @@ class Project:
         self.home = self.folder / ".holdfast"
         self._frames = frames or {}
         self._histories: dict[str, History] = {}
+        self._built: dict[str, TrainingSet] = {}
 
     # ------------------------------------------------------------- definitions
 
@@ -160,7 +161,8 @@ class Project:
     def audit(self, name: str | None = None) -> dict[str, Audit]:
         """Return what the data looks like, source by source, with a verdict in words."""
         history = self.history(name)
-        return audit_history(history.plan, history.tables, history.loaded, progress=self.progress)
+        rows = self._of_history(history)
+        return audit_history(history.plan, history.loaded, rows, progress=self.progress)
 
     def training_set(
         self,
@@ -176,7 +178,10 @@ class Project:
         """
         history = self.history(name)
         tables = self._tables(history) if live else history.tables
-        rows = build_training_set(history.plan, tables, progress=self.progress)
+        if tables is history.tables:
+            rows = self._of_history(history)
+        else:
+            rows = build_training_set(history.plan, tables, progress=self.progress)
         low = from_us if from_us is not None else -(1 << 62)
         high = to_us if to_us is not None else (1 << 62)
         if from_us is None and to_us is None:
@@ -191,6 +196,15 @@ class Project:
             label = history.plan.labels[0]
             return with_live(online.log, store, history.tables, label=label.column)
 
+    def _of_history(self, history: History) -> TrainingSet:
+        """Return the training set of history alone, built once."""
+        name = history.use_case.name
+        if name not in self._built:
+            self._built[name] = build_training_set(
+                history.plan, history.tables, progress=self.progress
+            )
+        return self._built[name]
+
     def verify(
         self, name: str | None = None, *, rows: int = VERIFY_ROWS
     ) -> dict[str, Parity | None]:
@@ -198,7 +212,12 @@ class Project:
         history = self.history(name)
         with self._scratch(history.plan) as store:
             again = verify_history(
-                history.plan, history.tables, store, sample=rows, progress=self.progress
+                history.plan,
+                history.tables,
+                store,
+                sample=rows,
+                training=self._of_history(history),
+                progress=self.progress,
             )
         served: Parity | None = None
         if self._online_path(history.plan).exists():
