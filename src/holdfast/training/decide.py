@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.define.measures import Condition
-from holdfast.errors import DefinitionError
+from holdfast.errors import ContractError, DefinitionError
 from holdfast.features.plan import ValuePlan
 from holdfast.features.rows import run
 
 __all__ = [
     "ORDER",
     "Forecast",
+    "check_worth",
     "decide",
     "decision_names",
     "expected_values",
@@ -51,6 +52,27 @@ class Forecast:
 def decision_names(plan: ValuePlan) -> tuple[str, ...]:
     """Return the decisions, in the order of all arrays; an inventory cost has one, the order."""
     return plan.decisions if plan.kind == "payoff" else (ORDER,)
+
+
+def check_worth(plan: ValuePlan, context: Floats, label: Floats) -> None:
+    """Do nothing when some row with a known label has a worth.
+
+    Raises:
+        ContractError: HF441, when none has one.
+    """
+    known = ~np.isnan(label)
+    found = _worth(plan, context[known], label[known], label[known])
+    if not len(found) or not np.isnan(found).any(axis=1).all():
+        return
+    empty = [name for i, name in enumerate(plan.context) if np.isnan(context[known, i]).all()]
+    names = ", ".join(name.removeprefix("row.") for name in empty)
+    raise ContractError(
+        f"no decision on {len(found)} rows has a worth"
+        + (f": {names} is missing" if names else ""),
+        code="HF441",
+        field=names,
+        hint="a value counts where everything in it is there; see `holdfast audit` for what is not",
+    )
 
 
 def expected_values(plan: ValuePlan, context: Floats, forecast: Forecast) -> Floats:

@@ -18,6 +18,8 @@ __all__ = ["FIRST_US", "LAST_US", "Fold", "Split", "fold_at", "label_gap_us", "m
 GAP_SHARE = 0.99  # share of the labels that are known after the gap
 TRAIN_ROWS_MIN = 50  # rows
 TEST_ROWS_MIN = 20  # rows
+DEALT_MIN = 3  # folds without time: one to test on, two to choose with
+CLUSTERS_PER_FOLD = 5  # entities a fold, below which rows are dealt one by one
 FIRST_US = -(1 << 62)  # us; before all time
 LAST_US = 1 << 62  # us; after all time
 
@@ -115,7 +117,8 @@ def make_split(
     With time: rolling origin. Tests lie one after another in the second half of the rows whose
     labels had time to mature; each learns from rows at least a gap before its test begins, whose
     label was known then, at most `history_us` back (0: all). Without time: rows are dealt by
-    chance with the share of each class kept; rows of one `cluster` stay together.
+    chance with the share of each class kept; rows of one `cluster` stay together, unless there
+    are too few clusters for that.
 
     `train`, `test`: half-open ranges in us for the last fold; the others are then the same ranges
     moved back by the test's length, as often as the rows allow.
@@ -242,16 +245,20 @@ def _moved(span: Range, back_us: int) -> Range:
 
 
 def _dealt(rows: _Rows, folds: int, cluster: Ints | None, seed: int) -> Split:
+    folds = max(folds, DEALT_MIN)
     known = np.flatnonzero(rows.known)
     if len(known) < TEST_ROWS_MIN * folds + TRAIN_ROWS_MIN:
         raise _too_few(len(known), folds, 0)
+    notes: tuple[str, ...] = ()
+    if cluster is not None and len(np.unique(cluster[known])) < CLUSTERS_PER_FOLD * folds:
+        cluster, notes = None, ("rows of one entity lie on both sides: there are few entities",)
     parts = _parts(rows, known, folds, cluster, seed=seed)
     made = []
     for part in range(folds):
         learnt = (parts != part) & ((parts != folds - 1) | (part == folds - 1))
         made.append(_timeless(known[learnt], known[parts == part]))
         _check_fold(rows, made[-1], part + 1, folds)
-    return Split("random split", tuple(made[:-1]), made[-1], 0, known)
+    return Split("random split", tuple(made[:-1]), made[-1], 0, known, notes)
 
 
 def _deal(rows: _Rows, index: Ints, folds: int, cluster: Ints | None, *, seed: int) -> list[Fold]:

@@ -17,6 +17,7 @@ from holdfast.define.policies import Training
 from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet
 from holdfast.models.base import Candidate, Task
+from holdfast.training.decide import check_worth
 from holdfast.training.evaluate import (
     Judged,
     compare,
@@ -94,7 +95,8 @@ def train(
     and `test`: half-open ranges in us for the last test; see `make_split`.
 
     Raises:
-        ContractError: HF430 to HF434 and HF440, when there is nothing to learn or to test on.
+        ContractError: HF430 to HF434, HF440 and HF441, when there is nothing to learn, to test
+            on, or to earn.
         DefinitionError: HF435, when no rule keeps `subject_to`.
     """
     chance = policy.seed if seed is None else seed
@@ -113,6 +115,7 @@ def train(
         train=train,
         test=test,
     )
+    check_worth(plan.value, rows.context, rows.label)
     trials = trials_of(candidates, task, inventory=plan.value.kind != "payoff")
     fit_trials(
         trials, rows, split, task=task, open_model=open_model, seed=chance, progress=progress

@@ -15,6 +15,7 @@ __all__ = ["LEVEL", "PER", "Interval", "Resamples", "difference"]
 PER = 1_000  # decisions that money is told for
 LEVEL = 0.95  # share of resamples inside an interval
 RESAMPLES = 2_000  # draws
+CLUSTERS_MIN = 10  # below which drawing whole clusters says nothing, and rows are drawn
 GROUPS_MAX = 2_000  # groups of clusters that are drawn
 
 Floats = npt.NDArray[np.float64]
@@ -39,12 +40,15 @@ class Resamples:
 
     The cluster bootstrap (Field and Welsh, 2007): rows of an entity are drawn together, because
     they are alike. Above 2,000 clusters whole groups of clusters, dealt by chance, are drawn,
-    which bounds memory (resamples x groups) and keeps the width of the interval.
+    which bounds memory (resamples x groups) and keeps the width of the interval. Below ten
+    clusters single rows are drawn.
     """
 
     def __init__(self, cluster: Ints, *, seed: int) -> None:
         rng = np.random.default_rng(derive(seed, "bootstrap"))
         distinct, group = np.unique(cluster, return_inverse=True)
+        if len(distinct) < CLUSTERS_MIN:
+            distinct, group = np.arange(len(cluster)), np.arange(len(cluster))
         groups = len(distinct)
         if groups > GROUPS_MAX:
             dealt = rng.permutation(groups) % GROUPS_MAX

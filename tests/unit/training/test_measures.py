@@ -72,6 +72,14 @@ def test_rows_of_one_entity_widen_the_interval() -> None:
     assert together.high - together.low > 3.0 * (alone.high - alone.low)
 
 
+def test_one_cluster_is_no_certainty() -> None:
+    worth = np.random.default_rng(1).normal(size=500)
+    one = Resamples(np.zeros(500, np.int64), seed=0).per_1000({"a": worth})["a"][0]
+    rows = Resamples(np.arange(500), seed=0).per_1000({"a": worth})["a"][0]
+    assert one == rows
+    assert one.low < one.high
+
+
 def test_many_clusters_keep_the_width_and_the_same_seed_the_bits() -> None:
     worth = np.random.default_rng(1).normal(size=50_000)
     found = [Resamples(np.arange(50_000), seed=9).per_1000({"a": worth})["a"] for _ in range(2)]

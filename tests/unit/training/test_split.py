@@ -154,3 +154,28 @@ def test_classes_are_dealt_evenly_without_time() -> None:
     assert max(shares) - min(shares) < 0.02
     other = make_split(zeros, zeros, LABEL, binary=True, folds=4, without_time=True, seed=1)
     assert not np.array_equal(split.final.test, other.final.test)
+
+
+def test_few_entities_are_told_apart_from_many() -> None:
+    zeros = np.zeros(ROWS, np.int64)
+    few = make_split(
+        zeros, zeros, LABEL, binary=True, folds=3, without_time=True, cluster=zeros + 1
+    )
+    assert any("few entities" in note for note in few.notes)
+    many = make_split(
+        zeros,
+        zeros,
+        LABEL,
+        binary=True,
+        folds=3,
+        without_time=True,
+        cluster=np.arange(ROWS, dtype=np.int64) // 2,
+    )
+    assert not many.notes
+
+
+def test_two_folds_are_enough_without_time() -> None:
+    zeros = np.zeros(ROWS, np.int64)
+    split = make_split(zeros, zeros, LABEL, binary=True, folds=2, without_time=True)
+    assert len(split.folds) == 2
+    assert len(split.final.test) > 100

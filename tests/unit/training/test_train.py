@@ -266,3 +266,10 @@ def test_ranges_that_do_not_fit_are_an_error(made: Made) -> None:
     with pytest.raises(ContractError) as caught:
         trained(made, train=(START_US + DAY_US, START_US), test=(0, 1))
     assert caught.value.code == "HF440"
+
+
+def test_rows_that_are_all_worth_nothing_known_are_an_error(made: Made) -> None:
+    rows = replace(made.rows, context=np.full_like(made.rows.context, np.nan))
+    with pytest.raises(ContractError, match="amount is missing") as caught:
+        trained(replace(made, rows=rows))
+    assert caught.value.code == "HF441"
