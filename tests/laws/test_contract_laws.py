@@ -170,7 +170,7 @@ def test_booleans_are_judged_alike(attr: str, values: list[bool | None]) -> None
 @given(
     attr=st.sampled_from(sorted(BY_ATTR)),
     values=st.lists(
-        st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)) | st.none(),
+        st.datetimes() | st.none(),
         min_size=1,
         max_size=6,
     ),

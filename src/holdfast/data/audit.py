@@ -51,8 +51,10 @@ class Audit:
     first: str | None
     last: str | None
     days: float
+    rows_per_day: float | None
     gaps: tuple[str, ...]
     backwards: int
+    duplicates: int
     missing: dict[str, float]
     label: LabelAudit | None
     leaks: tuple[Suspect, ...]
@@ -101,7 +103,10 @@ def audit(
         if frame.height and frame.get_column(column).null_count()
     }
     gaps = _gaps(table.event_us) if timed else ()
-    findings, stop = _findings(loaded, about, leaks, pii, missing, gaps)
+    duplicates = _duplicates(frame, table.schema.key)
+    findings, stop = _findings(loaded, about, [*leaks, *pii], missing, gaps)
+    if duplicates:
+        findings.append(f"{duplicates:,} rows repeat an earlier row in every column")
     return Audit(
         source=table.schema.name,
         rows_read=loaded.rows_read,
@@ -111,8 +116,10 @@ def audit(
         first=iso(int(table.event_us.min())) if timed else None,
         last=iso(int(table.event_us.max())) if timed else None,
         days=float(np.ptp(table.event_us)) / DAY_US if timed else 0.0,
+        rows_per_day=_rows_per_day(table.event_us) if timed else None,
         gaps=gaps,
         backwards=loaded.backwards,
+        duplicates=duplicates,
         missing=missing,
         label=about,
         leaks=tuple(leaks),
@@ -153,6 +160,19 @@ def _label(
     )
 
 
+def _duplicates(frame: pl.DataFrame, key: str) -> int:
+    """Return how many rows repeat an earlier one in every column; rows with a key cannot."""
+    if key or not frame.height:
+        return 0
+    return frame.height - frame.hash_rows().n_unique()
+
+
+def _rows_per_day(event_us: Ints) -> float:
+    """Return the median over the days from the first row to the last."""
+    days = event_us // DAY_US
+    return float(np.median(np.bincount(days - days.min())))
+
+
 def _gaps(event_us: Ints) -> tuple[str, ...]:
     """Return the days inside the span that have hardly any rows, as ranges in words."""
     days = event_us // DAY_US
@@ -175,8 +195,7 @@ def _gaps(event_us: Ints) -> tuple[str, ...]:
 def _findings(
     loaded: Loaded,
     label: LabelAudit | None,
-    leaks: list[Suspect],
-    pii: list[Suspect],
+    suspects: list[Suspect],
     missing: dict[str, float],
     gaps: tuple[str, ...],
 ) -> tuple[list[str], bool]:
@@ -201,7 +220,6 @@ def _findings(
         elif label.rate in (0.0, 1.0):
             found.append("every label is the same: nothing can be learnt")
             stop = True
-    for suspect in (*leaks, *pii):
-        found.append(suspect.words)
-    stop = stop or any(suspect.why == "known too late" for suspect in leaks)
+    found += [suspect.words for suspect in suspects]
+    stop = stop or any(suspect.why == "known too late" for suspect in suspects)
     return found, stop

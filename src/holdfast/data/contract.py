@@ -22,6 +22,7 @@ from holdfast.data.rules import (
     MOMENT_FIRST_US,
     MOMENT_LAST_US,
     NUMBER,
+    UNREADABLE,
     WHOLE,
     length_max,
 )
@@ -142,16 +143,16 @@ def _shown(value: Any) -> str:
 
 
 def _numeric(column: ColumnSchema, value: Any) -> float | int:
-    what = "number" if column.kind == "float" else "whole number"
+    what = UNREADABLE[column.kind]
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         number: float | int = float(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = value
     else:
-        raise _Broken(f"is {_shown(value)}, not a {what}", f"send a {what}")
+        raise _Broken(f"is {_shown(value)}, {what}", f"send {what.removeprefix('not ')}")
     if column.kind == "integer":
         if not _is_whole(number):
-            raise _Broken(f"is {_shown(value)}, not a whole number", "send a whole number")
+            raise _Broken(f"is {_shown(value)}, {what}", "send a whole number")
         return int(number)
     try:
         number = float(number)

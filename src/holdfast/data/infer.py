@@ -13,8 +13,12 @@ import numpy.typing as npt
 import polars as pl
 
 from holdfast.core.fingerprint import category_id
+from holdfast.data.parse import parse_column
+from holdfast.data.readers import separator_of
+from holdfast.data.rules import BLANKS, INTEGER_MAX
 from holdfast.data.suspects import leak_suspects, pii_suspects
-from holdfast.define.schema import ColumnSchema
+from holdfast.define.schema import ColumnSchema, SourceSchema
+from holdfast.define.sources import Source
 from holdfast.errors import ContractError
 
 __all__ = ["Inferred", "InferredColumn", "infer"]
@@ -23,8 +27,11 @@ CATEGORIES_LISTED_MAX = 30
 CATEGORY_SHARE_MAX = 0.5
 TOKENS = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "-")
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "positive", "churned", "default", ">50k")
-NUMERIC_SHARE = 0.9
 TEXT_LENGTH = 40
+UNREADABLE_SHARE_MAX = 0.5
+MICROSECONDS_MIN = 10**14
+"""Whole numbers below this many us since 1970 (March 1973) are taken for seconds or days."""
+RESERVED = frozenset(name for name in dir(Source) if not name.startswith("_")) | {"site"}
 _ID = re.compile(r"(^|[^a-z])(id|key|uuid|number|no)$", re.IGNORECASE)
 
 Floats = npt.NDArray[np.float64]
@@ -32,7 +39,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class InferredColumn:
-    """One column as it would be declared. `left_out`: why it is no feature, "" when it is one."""
+    """One column as it would be declared. `left_out`: why it is no feature, "" when it is one.
+
+    `kind`: that of a column, or "own_key", "entity", or "none" where no column type holds it.
+    """
 
     attr: str
     column: str
@@ -80,8 +90,18 @@ def infer(path: Path, *, label: str, time: str = "", key: str = "") -> Inferred:
                 field=name,
                 hint=f'did you mean "{near[0]}"?' if near else f"it has {', '.join(frame.columns)}",
             )
+    if label in (time, key) or (time and time == key):
+        raise ContractError(
+            f'"{label if label in (time, key) else time}" cannot be two things at once',
+            code="HF204",
+            site=str(path),
+            field=label,
+            hint="name different columns with --label, --time and --key",
+        )
     tokens = tuple(token for token in TOKENS if _holds(frame, token))
     clean = frame.select(_without(frame, tokens))
+    if time:
+        _ask_time(clean.get_column(time), path)
     attrs = _attrs(frame.columns)
     target = _label(clean.get_column(label), attrs[label], path)
     columns = []
@@ -103,16 +123,45 @@ def infer(path: Path, *, label: str, time: str = "", key: str = "") -> Inferred:
     )
 
 
+def _ask_time(values: pl.Series, path: Path) -> None:
+    """Raise where a column cannot be the time of a row."""
+    column = ColumnSchema(attr="time", column="time", kind="event_time")
+    source = SourceSchema(name="", uri="", kind="event", columns=(column,))
+    moments, _ = parse_column(column, values, source)
+    odd = values.filter(moments.is_null() & values.is_not_null())
+    why = ""
+    if len(odd) > UNREADABLE_SHARE_MAX * max(len(values) - values.null_count(), 1):
+        why = f"holds {str(odd[0])!r}, which is no moment"
+    low = moments.min()
+    if values.dtype.is_integer() and isinstance(low, int) and low < MICROSECONDS_MIN:
+        why = f"holds {low}, and whole numbers are microseconds since 1970"
+    if why:
+        raise ContractError(
+            f'"{values.name}" {why}',
+            code="HF203",
+            site=str(path),
+            field=values.name,
+            hint='write moments as ISO 8601, such as "2026-01-31T12:00:00Z"',
+        )
+
+
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise ContractError(f"there is no file {path}", code="HF202", hint="check the path")
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".csv":
-            frame = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
-        elif path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        elif path.suffix in (".jsonl", ".ndjson"):
-            frame = pl.read_ndjson(path)
+        if suffix == ".csv":
+            frame = pl.read_csv(
+                path,
+                infer_schema_length=None,
+                try_parse_dates=True,
+                separator=separator_of(path),
+                glob=False,
+            )
+        elif suffix == ".parquet":
+            frame = pl.read_parquet(path, glob=False)
+        elif suffix in (".jsonl", ".ndjson"):
+            frame = pl.read_ndjson(path, infer_schema_length=None)
         else:
             raise ContractError(
                 f'"{path.suffix}" is no known kind of file',
@@ -122,7 +171,7 @@ def _read(path: Path) -> pl.DataFrame:
             )
     except (pl.exceptions.PolarsError, OSError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        code = "HF205" if isinstance(error, pl.exceptions.NoDataError) else "HF203"
+        code = "HF203" if path.stat().st_size else "HF205"
         what = f"{path.name} is empty" if code == "HF205" else f"{path.name} cannot be read: {text}"
         raise ContractError(what, code=code, site=str(path), hint="open it and look") from error
     if not frame.height:
@@ -134,15 +183,19 @@ def _read(path: Path) -> pl.DataFrame:
 
 def _holds(frame: pl.DataFrame, token: str) -> bool:
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    return any(bool((frame.get_column(name).str.strip_chars() == token).any()) for name in texts)
+    return any(
+        bool((frame.get_column(name).str.strip_chars(BLANKS) == token).any()) for name in texts
+    )
 
 
 def _without(frame: pl.DataFrame, tokens: tuple[str, ...]) -> list[pl.Expr]:
     chosen = []
     for name, dtype in frame.schema.items():
         column = pl.col(name)
-        if dtype == pl.String:
-            column = column.str.strip_chars()
+        if isinstance(dtype, pl.Categorical | pl.Enum):
+            column = column.cast(pl.String)
+        if isinstance(dtype, pl.Categorical | pl.Enum) or dtype == pl.String:
+            column = column.str.strip_chars(BLANKS)
             column = pl.when(column.is_in(["", *tokens])).then(None).otherwise(column).alias(name)
         elif dtype.is_float():
             column = column.fill_nan(None)
@@ -156,8 +209,7 @@ def _attrs(names: list[str]) -> dict[str, str]:
     for name in names:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
         attr = re.sub(r"[^0-9a-z]+", "_", snake.lower()).strip("_") or "column"
-        reserved = {"columns", "uri", "missing", "lag", "site", "by", "without_time"}
-        if attr[0].isdigit() or keyword.iskeyword(attr) or attr in reserved:
+        if attr[0].isdigit() or keyword.iskeyword(attr) or attr in RESERVED:
             attr = f"{attr}_" if not attr[0].isdigit() else f"c_{attr}"
         base, number = attr, 2
         while attr in found.values():
@@ -173,6 +225,10 @@ def _column(values: pl.Series, attr: str, role: str) -> InferredColumn:
         return InferredColumn(attr=attr, column=name, kind="event_time")
     if role == "entity":
         return InferredColumn(attr=attr, column=name, kind="entity", nullable=nullable)
+    plain = dtype in (pl.String, pl.Boolean, pl.Date, pl.Null) or dtype.is_numeric()
+    if not plain and not isinstance(dtype, pl.Datetime):
+        left = f"no column type holds {str(dtype).lower()}"
+        return InferredColumn(attr=attr, column=name, kind="none", left_out=left)
     if values.null_count() == len(values) or values.drop_nulls().n_unique() == 1:
         return InferredColumn(
             attr=attr,
@@ -195,11 +251,15 @@ def _column(values: pl.Series, attr: str, role: str) -> InferredColumn:
 
 
 def _number(values: pl.Series, attr: str, nullable: bool) -> InferredColumn:
-    there = values.drop_nulls()
-    whole = values.dtype.is_integer() or bool((there == there.floor()).all())
-    low = there.min()
+    low, high = values.min(), values.max()
+    whole = values.dtype.is_integer()
+    if isinstance(low, int) and isinstance(high, int) and max(-low, high) > INTEGER_MAX:
+        left = "it has more digits than a number keeps"
+        return InferredColumn(
+            attr=attr, column=values.name, kind="string", nullable=nullable, left_out=left
+        )
     bounds = (("ge", 0.0),) if isinstance(low, int | float) and low >= 0 else ()
-    kind = "integer" if whole and values.dtype.is_integer() else "float"
+    kind = "integer" if whole else "float"
     return InferredColumn(
         attr=attr, column=values.name, kind=kind, nullable=nullable, bounds=bounds
     )
@@ -267,9 +327,12 @@ def _own_key(columns: list[InferredColumn], frame: pl.DataFrame, key: str) -> li
     """Let the first column that names its row be the source's own key."""
     for at, column in enumerate(columns):
         values = frame.get_column(column.column)
+        if values.dtype.is_nested():
+            continue
         unique = values.null_count() == 0 and values.n_unique() == len(values)
         named = bool(_ID.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column.column)))
-        if unique and named and column.column != key and not values.dtype.is_float():
+        roles = ("event_time", "entity", "none", "time", "boolean")
+        if unique and named and column.kind not in roles and not values.dtype.is_float():
             own = InferredColumn(attr=column.attr, column=column.column, kind="own_key")
             return [*columns[:at], own, *columns[at + 1 :]]
     return columns
@@ -294,8 +357,9 @@ def _suspects(
     }
     y = _label_numbers(frame.get_column(label), target)
     for suspect in leak_suspects(features, y, binary=target.kind == "boolean"):
+        measure = "AUC" if target.kind == "boolean" else "rank correlation"
         reasons[suspect.column] = (
-            f"a leak? alone it ranks the label with {suspect.score:.2f}; "
+            f"a leak? alone it ranks the label with {measure} {suspect.score:.2f}; "
             "use it only if it is known before the decision"
         )
     return [

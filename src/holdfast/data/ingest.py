@@ -13,6 +13,7 @@ from holdfast.core.progress import SILENT, Progress
 from holdfast.data.parse import parse_column, problems_of
 from holdfast.data.quarantine import EMPTY, Quarantine
 from holdfast.data.readers import declared, files_of, raw_frame, read_file
+from holdfast.data.rules import UNREADABLE
 from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
@@ -134,7 +135,7 @@ def _reasons(
             names.append((why, attr))
 
     for column in schema.columns:
-        note(unread.get_column(column.attr), f"not a {column.kind.replace('_', ' ')}", column.attr)
+        note(unread.get_column(column.attr), UNREADABLE[column.kind], column.attr)
         rules = problems_of(column, schema, now_us=now_us)
         if rules:
             found = typed.select([rule.alias(str(i)) for i, (_, rule) in enumerate(rules)])

@@ -29,10 +29,12 @@ def files_of(where: Path, schema: SourceSchema) -> list[Path]:
     text = str(where)
     if where.is_dir():
         found = sorted(path for path in where.iterdir() if path.suffix.lower() in SUFFIXES)
-    elif any(mark in text for mark in "*?["):
-        found = sorted(Path(path) for path in glob.glob(text, recursive=True))
+    elif where.is_file():
+        found = [where]
     else:
-        found = [where] if where.is_file() else []
+        marked = any(mark in text for mark in "*?[")
+        found = [Path(path) for path in glob.glob(text, recursive=True)] if marked else []
+        found = sorted(path for path in found if path.is_file())
     if not found:
         raise ContractError(
             f"`{schema.name}` has no file {text}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
+
 from holdfast.data.infer import Inferred, InferredColumn
 
 __all__ = ["render"]
@@ -11,7 +14,10 @@ LINE_COLUMNS = 96
 
 def render(inferred: Inferred, *, name: str, source: str) -> str:
     """Return the text of a definition file for an inferred table."""
-    class_name = "".join(part.capitalize() for part in name.split("-")) or "Row"
+    parts = "".join(char if char.isalnum() else " " for char in name).split()
+    class_name = "".join(part.capitalize() for part in parts)
+    if not class_name[:1].isalpha():
+        class_name = f"Row{class_name}"
     if class_name in ("Features", "Entity"):
         class_name += "Row"
     blocks = [_head(inferred, name), _source(inferred, class_name, source)]
@@ -20,8 +26,11 @@ def render(inferred: Inferred, *, name: str, source: str) -> str:
 
 
 def _head(inferred: Inferred, name: str) -> str:
+    label = inferred.label.column if inferred.label.column.isprintable() else ""
+    if not label or '"' in label or "\\" in label:
+        label = inferred.label.attr
     lines = [
-        f'"""{name}: predict `{inferred.label.column}`, and decide what to do about it.',
+        f'"""{name}: predict `{label}`, and decide what to do about it.',
         "",
         f"Written from {inferred.rows:,} rows by `holdfast new`. Correct what it could not know:",
         "what a decision is worth, when the label is known, and the columns that are left out.",
@@ -41,7 +50,7 @@ def _entity(inferred: Inferred) -> str:
 
 
 def _source(inferred: Inferred, class_name: str, source: str) -> str:
-    options = [f'source="{source}"']
+    options = [f"source={_quoted(source)}"]
     if not inferred.time:
         options.append("without_time=True")
     if inferred.missing:
@@ -50,13 +59,20 @@ def _source(inferred: Inferred, class_name: str, source: str) -> str:
     lines = _wrapped(f"class {class_name}", f"(hf.Event, {', '.join(options)})")
     lines[-1] += ":"
     for column in inferred.columns:
-        lines += _wrapped(f"    {column.attr} = ", _declared(column, inferred))
+        if column.kind == "none":
+            lines += _comment(f"not declared: {_quoted(column.column)}, {column.left_out}")
+        else:
+            lines += _wrapped(f"    {column.attr} = ", _declared(column, inferred))
     label = inferred.label
     if inferred.time:
         lines.append("    # When is it known? Rows count for training only after that.")
     known = 'known_after="1d"' if inferred.time else "known_later=True"
     lines += _wrapped(f"    {label.attr} = ", _declared(label, inferred, known))
     return "\n".join(lines)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE_COLUMNS, initial_indent="    # ", subsequent_indent="    # ")
 
 
 def _declared(column: InferredColumn, inferred: Inferred, known: str = "") -> str:
@@ -103,13 +119,16 @@ def _wrapped(head: str, call: str) -> list[str]:
 
 
 def _arguments(text: str) -> list[str]:
-    """Split arguments at the commas that stand outside quotes."""
-    found, start, quoted, escaped = [], 0, False, False
+    """Split arguments at the commas that stand outside quotes and parentheses."""
+    found, start, depth, quoted, escaped = [], 0, 0, False, False
     for at, char in enumerate(text):
         if char == '"' and not escaped:
             quoted = not quoted
         escaped = char == "\\" and not escaped
-        if char == "," and not quoted:
+        if quoted:
+            continue
+        depth += (char == "(") - (char == ")")
+        if char == "," and not depth:
             found.append(text[start:at].strip())
             start = at + 1
     return [*found, text[start:].strip()]
@@ -119,11 +138,11 @@ def _features(inferred: Inferred, class_name: str) -> str:
     lines = ["class Features(hf.Features):"]
     used = 0
     for column in inferred.columns:
-        if column.kind in ("event_time", "own_key", "entity"):
+        if column.kind in ("event_time", "own_key", "entity", "none"):
             continue
         line = f"{column.attr} = {class_name}.{column.attr}"
         if column.left_out:
-            lines += [f"    # left out: {column.left_out}", f"    # {line}"]
+            lines += [*_comment(f"left out: {column.left_out}"), f"    # {line}"]
         else:
             used += 1
             lines.append(f"    {line}")
@@ -171,5 +190,4 @@ def _use_case(inferred: Inferred, class_name: str, name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return json.dumps(text, ensure_ascii=False)

@@ -12,6 +12,7 @@ __all__ = [
     "MOMENT_FIRST_US",
     "MOMENT_LAST_US",
     "NUMBER",
+    "UNREADABLE",
     "WHOLE",
     "length_max",
 ]
@@ -35,6 +36,20 @@ MOMENT = (
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
 )
 """ISO 8601 as Holdfast reads it: a date, or a date and a time with or without a zone."""
+
+UNREADABLE = {
+    "float": "not a number",
+    "integer": "not a whole number",
+    "boolean": "not true or false",
+    "time": "not a moment",
+    "event_time": "not a moment",
+    "known_time": "not a moment",
+    "category": "not a text",
+    "string": "not a text",
+    "text": "not a text",
+    "key": "not a text",
+}
+"""What is said of a value that is there but cannot be read as its column's kind."""
 
 _LENGTHS = {"key": 300, "category": 1_000, "string": 10_000, "text": 1_000_000}
 """The most characters of a text where its column names no bound of its own."""

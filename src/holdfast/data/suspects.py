@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,8 @@ def leak_suspects(
         binary: whether the label is 0 or 1.
     """
     known = np.flatnonzero(~np.isnan(label))
+    if not len(known):
+        return []
     step = max(1, len(known) // ROWS_MAX)
     rows = known[::step]
     y = label[rows]
@@ -124,16 +127,19 @@ def _rank_correlation(x: Floats, y: Floats) -> float:
 
 
 _PII_NAMES = re.compile(
-    r"(^|_)(e?mail|phone|mobile|first_?name|last_?name|surname|full_?name|ssn|passport|iban|"
+    r"(^name$)|(^|_)(e?mail|phone|mobile|first_?name|last_?name|surname|full_?name|ssn|passport|"
+    r"(customer|client|person|patient|employee|holder|contact|owner|user)_?name|iban|"
     r"address|street|birth(day|date)?|dob|tax_?id|national_?id|nif|ip)(_|$|address|number)",
     re.IGNORECASE,
 )
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _PII_PATTERNS = (
     ("an e-mail address", re.compile(r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$")),
-    ("an IBAN", re.compile(r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$")),
     ("a phone number", re.compile(r"^\+\d[\d ().-]{7,18}$")),
     ("an IP address", re.compile(r"^\d{1,3}(\.\d{1,3}){3}$")),
+    ("a national identity number", re.compile(r"^(\d{3}-\d{2}-\d{4}|\d{8}-?[A-Z])$")),
 )
+_IBAN = re.compile(r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$")
 _DIGITS = re.compile(r"^\d[\d -]{11,22}\d$")
 
 
@@ -143,18 +149,29 @@ def pii_suspects(columns: list[tuple[ColumnSchema, pl.Series]]) -> list[Suspect]
     for column, values in columns:
         if values.dtype != pl.String:
             continue
-        if _PII_NAMES.search(column.column):
+        if _PII_NAMES.search(_WORDS.sub("_", column.column)):
             words = f"`{column.attr}` is named like personal data"
             found.append(Suspect(column.attr, "personal data by name", 1.0, words))
             continue
-        sample = values.drop_nulls().head(PII_VALUES_MAX).to_list()
-        for what, matches in (*_PII_PATTERNS, ("a card number", None)):
-            hits = sum(_card(v) if matches is None else bool(matches.match(v)) for v in sample)
+        sample = [text.strip() for text in values.drop_nulls().head(PII_VALUES_MAX).to_list()]
+        tests: list[tuple[str, Callable[[str], object]]] = [
+            (what, pattern.match) for what, pattern in _PII_PATTERNS
+        ]
+        for what, matches in (*tests, ("an IBAN", _iban), ("a card number", _card)):
+            hits = sum(bool(matches(text)) for text in sample)
             if sample and hits / len(sample) >= PII_SHARE:
                 words = f"`{column.attr}` looks like {what} in {hits / len(sample):.0%} of its rows"
                 found.append(Suspect(column.attr, "personal data", hits / len(sample), words))
                 break
     return found
+
+
+def _iban(text: str) -> bool:
+    """Return whether a text is an account number whose check digits agree (ISO 13616, mod 97)."""
+    plain = text.replace(" ", "")
+    if not _IBAN.match(plain):
+        return False
+    return int("".join(str(int(char, 36)) for char in plain[4:] + plain[:4])) % 97 == 1
 
 
 def _card(text: str) -> bool:
