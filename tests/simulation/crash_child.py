@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +23,7 @@ from holdfast.training.bundle import load_bundle
 from tests.simulation import tiny
 
 CLOCK = FixedClock(tiny.NOW + 400 * tiny.DAY)
+WARM = "HOLDFAST_TEST_WARM_BUNDLE"
 
 
 def work(bundle: Path, online: Path, steps: list[tuple[int, str, Any]], told: Connection) -> None:
@@ -40,6 +42,17 @@ def work(bundle: Path, online: Path, steps: list[tuple[int, str, Any]], told: Co
     told.send_bytes(b"null")
 
 
+def warm(bundle: Path) -> None:
+    """Compile everything once, in the process that the others are forked from."""
+    loaded = load_bundle(bundle, load_model=load_model, version=1)
+    store = open_online("memory://", spaces=SPACES)
+    service = Service(loaded, OnlineFeatures(loaded.plan), store, CLOCK)
+    for row in tiny.stream(0, 30):
+        service.predict(row)
+        told = {"chargeback_id": row["payment_id"], "payment_id": row["payment_id"]}
+        service.event("Chargeback", {**told, "reported_at": row["paid_at"]})
+
+
 def main(folder: str) -> None:
     """Serve over HTTP on a free port; the address is the first line."""
     with Project(folder, clock=CLOCK).service() as service:
@@ -49,6 +62,9 @@ def main(folder: str) -> None:
             on_ready=lambda address: print(f"{address.host} {address.port}", flush=True),
         )
 
+
+if WARM in os.environ:
+    warm(Path(os.environ[WARM]))
 
 if __name__ == "__main__":
     main(sys.argv[1])

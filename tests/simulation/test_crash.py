@@ -29,9 +29,9 @@ from tests.conftest import ROOT
 from tests.simulation import crash_child, tiny
 
 SEED = 20_251
-KILLS = 20
+KILLS = 16
 HTTP_KILLS = 4
-STEPS = 400
+STEPS = 240
 HTTP_STEPS = 60
 REPEATED_MAX = 5
 SPINS_MAX = 40_000
@@ -77,13 +77,14 @@ class Account:
         self.told[number] = name
 
 
-def test_no_kill_loses_or_repeats_anything(tmp_path: Path) -> None:
+def test_no_kill_loses_or_repeats_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny.trained(tmp_path / "tiny")
     project = Project(folder, clock=crash_child.CLOCK)
     record = project.model()
     bundle, online = project.artifacts().open(record.artifact), folder / ".holdfast/online/tiny"
     with project.service():
         pass
+    monkeypatch.setenv(crash_child.WARM, str(bundle))
     chance, account = random.Random(SEED), Account(steps_of(STEPS))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.simulation.crash_child"])
