@@ -133,8 +133,7 @@ def train(
     report["use_case"] = plan.use_case
     report["lineage"] = lineage(rows, plan, candidates=candidates, seed=chance)
     report["shipped"] = _told_shipped(split, shipped, tested)
-    test_rows = split.final.test
-    golden = test_rows[np.unique(np.linspace(0, len(test_rows) - 1, GOLDEN_ROWS).astype(np.int64))]
+    golden = _golden(split.final.test)
     told = next(each.told for each in judged if each.name == best.name)
     return TrainResult(
         plan=plan,
@@ -142,13 +141,18 @@ def train(
         tested=tested,
         shipped=shipped,
         split=split,
-        test_rows=test_rows,
+        test_rows=split.final.test,
         predictions=cast(Predictions, told),
         golden_values=rows.values[golden],
         golden_context=rows.context[golden],
         categories=_vocabulary_texts(rows, shipped),
         report=plain(report),
     )
+
+
+def _golden(rows: Ints) -> Ints:
+    """Return the rows, spread over a test, whose answers a bundle carries."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(np.int64))]
 
 
 def _shipped(judge: Judge, best: Trial, open_model: OpenModel, seed: int) -> Pipeline:
