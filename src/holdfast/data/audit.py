@@ -211,7 +211,7 @@ def _findings(
     if gaps:
         found.append(f"hardly any rows on {', '.join(gaps[:3])}" + (" ..." if gaps[3:] else ""))
     for column, share in missing.items():
-        if share >= MISSING_SHARE and not (label and label.unknown and share < 1):
+        if share >= MISSING_SHARE and column not in loaded.table.schema.late_attrs:
             found.append(f"`{column}` is missing in {share:.0%} of the rows")
     if label is not None:
         if not label.known:

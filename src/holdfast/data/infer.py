@@ -316,7 +316,7 @@ def _label(values: pl.Series, attr: str, path: Path) -> InferredColumn:
         return InferredColumn(attr=attr, column=values.name, kind=kind, nullable=nullable)
     raise ContractError(
         f'the label "{values.name}" has {len(distinct)} classes',
-        code="HF901",
+        code="HF905",
         site=str(path),
         field=values.name,
         hint="this version predicts two classes or a number",
