@@ -34,6 +34,8 @@ is resized while readers are about; where the system reserves less, half of it i
 MAP_BYTES_MIN = 1 << 28
 """The least address space worth opening with, 256 MiB."""
 READERS_MAX = 512
+READERS_CHECKED_EVERY = 1000
+"""Write transactions between two looks for readers that were killed, whose pages stay in use."""
 SCAN_CHUNKS = (4, 16, 64, 256)
 """Pairs read ahead by a scan, first to last chunk: a scan that stops soon has read little."""
 
@@ -166,6 +168,7 @@ class _Shared:
         self.env, self.map_bytes = _environment(place, sync, map_bytes)
         self._turn = threading.Lock()
         self._writer = 0  # the thread whose turn it is, 0 for none
+        self._turns = 0
 
     @classmethod
     def of(cls, folder: Path, sync: bool, map_bytes: int) -> _Shared:
@@ -213,6 +216,9 @@ class _Shared:
             raise InternalError("a write transaction inside another one", code="HF920")
         with self._turn:
             self._writer = me
+            if self._turns % READERS_CHECKED_EVERY == 0:
+                self.env.reader_check()
+            self._turns += 1
             try:
                 yield
             finally:
@@ -348,7 +354,7 @@ def _too_much(error: Exception) -> bool:
 
 
 def _open_environment(folder: Path, sync: bool, map_bytes: int) -> Any:
-    env = lmdb.open(
+    return lmdb.open(
         str(folder),
         map_size=map_bytes,
         max_dbs=SPACES_MAX,
@@ -356,8 +362,6 @@ def _open_environment(folder: Path, sync: bool, map_bytes: int) -> Any:
         metasync=sync,
         max_readers=READERS_MAX,
     )
-    env.reader_check()  # readers that were killed would keep old pages for ever
-    return env
 
 
 def _failure(error: Exception, folder: Path, map_bytes: int) -> StoreError:

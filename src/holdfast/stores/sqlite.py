@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ __all__ = ["SCHEMA_VERSION", "SqliteMetadataStore"]
 SCHEMA_VERSION = 1
 BUSY_S = 30.0
 """Seconds to wait for another writer."""
+WAL_TRIES = 500
+WAL_PAUSE_S = 0.01
+"""Tries, and seconds between two, to begin a new file while others begin it too."""
 
 _tables = sa.MetaData()
 _version = sa.Table("holdfast_schema", _tables, sa.Column("version", sa.Integer, nullable=False))
@@ -205,10 +209,15 @@ class SqliteMetadataStore:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("BEGIN IMMEDIATE")  # waits its turn, which the pragma alone does not
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode=WAL")
+    for left in reversed(range(WAL_TRIES)):
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # this pragma does not wait by itself
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not left:
+                raise
+            time.sleep(WAL_PAUSE_S)
     connection.execute("PRAGMA synchronous=FULL")
 
 

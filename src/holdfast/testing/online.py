@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -149,7 +150,12 @@ class OnlineStoreTestCase:
             assert not txn.delete("second", b"\xff\xff")
             assert txn.get("second", b"\xff\xff") is None
             assert txn.count("second") == count - 1 == len(list(txn.scan("second")))
+            pairs = list(txn.scan("second"))
+            for key, _ in reversed(pairs[1:]):
+                assert txn.delete("second", key)
+            assert txn.last("second") == pairs[0]
             txn.clear("second")
+            assert txn.last("second") is None
             txn.put("second", b"k", b"2")
             assert list(txn.scan("second")) == [(b"k", b"2")]
 
@@ -218,6 +224,7 @@ class OnlineStoreTestCase:
         def count(_: int) -> None:
             with store.transaction(write=True) as txn:
                 held = int(txn.get("first", b"count") or b"0")
+                time.sleep(0)  # let another thread come in between, if it can
                 txn.put("first", b"count", str(held + 1).encode())
                 txn.put("second", held.to_bytes(2), b"")
 

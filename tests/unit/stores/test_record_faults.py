@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import StoreError
+from holdfast.stores import sqlite
 from holdfast.stores.base import MetadataStore
 from holdfast.stores.open import open_artifacts, open_metadata
 from holdfast.stores.sqlite import SCHEMA_VERSION, SqliteMetadataStore
@@ -33,6 +34,34 @@ while True:
         (given / name).write_text(f"{{number}}" * 5000)
     print(store.put("m", given))
     number += 1
+"""
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from holdfast.stores.open import open_artifacts
+
+def crashes(at):
+    left = [at]
+    def count(event, arguments):
+        if event.split(".")[0] in ("open", "os", "shutil"):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    child = os.fork()
+    if not child:
+        sys.addaudithook(count)
+        {what}
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
+store, given, at = open_artifacts({url!r}), Path({given!r}), 1
+kept = store.put("before", given)
+while crashes(at):
+    print(*store.names())
+    for artifact in store.names():
+        store.open(artifact)
+    at += 1
+print(*store.names())
 """
 LIMITED = """
 import resource
@@ -98,6 +127,19 @@ def test_kept_folders_survive_kill_9(tmp_path: Path) -> None:
             assert sorted(files) == list("abcdef")
         store.put("after", given)
         assert [p.name for p in (tmp_path / "kept").glob(".aside-*")] == []
+
+
+@pytest.mark.parametrize("what", ["store.put('m', given)", "store.delete(kept)"])
+def test_a_crash_at_any_step_leaves_all_or_nothing(tmp_path: Path, what: str) -> None:
+    given = write_folder(tmp_path / "given", {"a": b"1", "inner/b": bytes(5000)})
+    url = f"file://{tmp_path / 'kept'}"
+    said = says(CRASH.format(url=url, given=str(given), what=what)).splitlines()
+    names = open_artifacts(url).names()
+    assert len(said) > 5
+    assert said[0].startswith("before-")
+    assert said[-1] == " ".join(names)
+    assert len(names) == (2 if "put" in what else 0)
+    assert set(said) == {said[0], said[-1]}
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
@@ -191,6 +233,30 @@ def test_a_registry_held_by_another_says_so(tmp_path: Path) -> None:
         other.execute("COMMIT")
         other.close()
         assert add(store) == 2
+
+
+def test_a_registry_that_another_begins_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "meta.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(sqlite.time, "sleep", pause)
+    with SqliteMetadataStore(path, busy_s=0.0) as store:
+        assert add(store) == 1
+    assert len(pauses) == 3
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError) as told:
+        SqliteMetadataStore(path, busy_s=0.0)
+    refused(told.value, "HF607", where=path, retryable=True)
+    other.close()
 
 
 def test_a_registry_of_a_newer_version_says_so(tmp_path: Path) -> None:
