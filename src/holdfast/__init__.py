@@ -133,7 +133,9 @@ def __getattr__(name: str) -> object:
     if name == "Project":
         from importlib import import_module  # noqa: PLC0415
 
-        return import_module("holdfast.loop.project").Project
+        project = import_module("holdfast.loop.project").Project
+        project.__module__ = "holdfast"
+        return project
     raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,14 @@ class Output:
         console = Console(markup=False, highlight=False)
         console.width = min(max(console.width, WIDTH), WIDTH_MAX)
         console.print(table)
+
+    def flush(self) -> None:
+        """Let whoever reads a pipe see what was written."""
+        sys.stdout.flush()
+
+    def broken_pipe(self) -> None:
+        """Whoever read has gone: say nothing more, not even at the interpreter's end."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def error(self, error: HoldfastError) -> None:
         """Write an error: as text on standard error, or as the envelope."""

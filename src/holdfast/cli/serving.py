@@ -19,7 +19,7 @@ __all__ = ["explain", "predict", "serve", "show_prediction"]
 @click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True)
 @click.option("--version", type=int, help="A version; the current one if not given.")
 @verb
-def serve(session: Session, name: str | None, host: str, port: int, version: int | None) -> None:
+def serve(session: Session, name: str | None, *, host: str, port: int, version: int | None) -> None:
     """Serve the decisions of NAME over HTTP, until SIGTERM or Ctrl-C.
 
     Only this machine can reach it: keys for others come with a later version. What was accepted
@@ -37,9 +37,7 @@ def serve(session: Session, name: str | None, host: str, port: int, version: int
         out.line(f"  {address.url}/docs")
         out.line("stop with Ctrl-C")
         out.result({"url": address.url, "version": service.bundle.version})
-        import sys
-
-        sys.stdout.flush()
+        out.flush()
 
     with project.service(name, version) as service:
         run(application(service), host=host, port=port, on_ready=ready)

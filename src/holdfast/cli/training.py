@@ -38,7 +38,7 @@ def train(
     out = session.out
     ranges: dict[str, tuple[int, int] | None] = {"train": None, "test": None}
     if None not in (from_us, to_us, test_from, test_to):
-        ranges = {"train": (from_us, to_us), "test": (test_from, test_to)}  # type: ignore[dict-item]
+        ranges = {"train": _span(from_us, to_us), "test": _span(test_from, test_to)}
     elif any(x is not None for x in (from_us, to_us, test_from, test_to)):
         raise click.UsageError("give all of --from --to --test-from --test-to, or none")
     trained = session.project().train(name, promote=not candidate, **ranges)
@@ -47,6 +47,10 @@ def train(
     out.line(f"registered: {record.name} version {record.version} ({record.status})")
     out.line(f"next: `holdfast serve {record.name}`")
     out.result({"version": record.version, "status": record.status, **trained.result.as_dict()})
+
+
+def _span(begin: int | None, end: int | None) -> tuple[int, int] | None:
+    return None if begin is None or end is None else (begin, end)
 
 
 @click.command()

@@ -309,7 +309,7 @@ class Project:
         if bundle.plan.fingerprint != history.plan.fingerprint:
             raise ContractError(
                 f"the definition has changed since model {bundle.version} was trained",
-                code="HF704",
+                code="HF709",
                 site=str(history.path),
                 hint=f"`holdfast train {history.use_case.name}`, or take the change back",
             )
