@@ -252,10 +252,6 @@ def test_a_registry_that_another_begins_is_waited_for(
     with SqliteMetadataStore(path, busy_s=0.0) as store:
         assert add(store) == 1
     assert len(pauses) == 3
-    other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StoreError) as told:
-        SqliteMetadataStore(path, busy_s=0.0)
-    refused(told.value, "HF607", where=path, retryable=True)
     other.close()
 
 
