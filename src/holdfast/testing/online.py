@@ -294,12 +294,12 @@ class OnlineStoreTestCase:
                 for _ in range(min(each, left)):
                     left -= 1
                     space = SPACES[rng.integers(len(SPACES))]
-                    key = rng.bytes(rng.integers(1, 3)) * int(rng.choice([1, 1, 1, 300]))
+                    key = rng.bytes(int(rng.integers(1, 3))) * int(rng.choice([1, 1, 1, 300]))
                     if rng.random() < 0.3:
                         there = held[space].pop(key, None) is not None
                         assert txn.delete(space, key) == there
                     else:
-                        held[space][key] = rng.bytes(rng.integers(0, 9))
+                        held[space][key] = rng.bytes(int(rng.integers(0, 9)))
                         txn.put(space, key, held[space][key])
         return {space: sorted(pairs.items()) for space, pairs in held.items()}
 
