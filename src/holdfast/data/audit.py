@@ -89,7 +89,9 @@ def audit(
     table = loaded.table
     frame = table.frame
     timed = not table.schema.without_time and frame.height > 0
-    about = None if label is None else _label(label, due_us, table.event_us, timed, binary)
+    about = (
+        None if label is None else _label(label, due_us, table.event_us, binary=binary, timed=timed)
+    )
     leaks = [
         Suspect(name, "known too late", 1.0, f"`{name}` is known only after the label")
         for name in late_features
@@ -104,7 +106,7 @@ def audit(
     }
     gaps = _gaps(table.event_us) if timed else ()
     duplicates = _duplicates(frame, table.schema.key)
-    findings, stop = _findings(loaded, about, [*leaks, *pii], missing, gaps)
+    findings, stop = _findings(loaded, about, [*leaks, *pii], missing=missing, gaps=gaps)
     if duplicates:
         findings.append(f"{duplicates:,} rows repeat an earlier row in every column")
     return Audit(
@@ -130,7 +132,7 @@ def audit(
 
 
 def _label(
-    label: Floats, due_us: Ints | None, event_us: Ints, timed: bool, binary: bool
+    label: Floats, due_us: Ints | None, event_us: Ints, *, timed: bool, binary: bool
 ) -> LabelAudit:
     known = ~np.isnan(label)
     values = label[known]
@@ -196,6 +198,7 @@ def _findings(
     loaded: Loaded,
     label: LabelAudit | None,
     suspects: list[Suspect],
+    *,
     missing: dict[str, float],
     gaps: tuple[str, ...],
 ) -> tuple[list[str], bool]:

@@ -75,9 +75,8 @@ def check_row(
         if column.kind in _CLOCKS and value is _MISSING:
             value = now_us
         try:
-            row[column.attr] = _value(
-                column, None if value is _MISSING else value, schema, now_us, late
-            )
+            given = None if value is _MISSING else value
+            row[column.attr] = _value(column, given, schema, now_us=now_us)
         except _Broken as broken:
             found.append((column.attr, "HF211", broken.why, broken.hint))
     attrs = {column.attr for column in schema.columns}
@@ -110,9 +109,7 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _value(
-    column: ColumnSchema, value: Any, schema: SourceSchema, now_us: int, late: frozenset[str]
-) -> Any:
+def _value(column: ColumnSchema, value: Any, schema: SourceSchema, *, now_us: int) -> Any:
     if isinstance(value, np.number | np.bool_):
         value = value.item()
     if isinstance(value, str):
@@ -122,7 +119,7 @@ def _value(
     if isinstance(value, float) and math.isnan(value):
         value = None
     if value is None:
-        if column.kind not in _CLOCKS and (column.nullable or column.attr in late):
+        if column.kind not in _CLOCKS and (column.nullable or column.attr in schema.late_attrs):
             return None
         raise _Broken("is missing", "send a value")
     if column.kind in ("float", "integer"):

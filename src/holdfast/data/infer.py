@@ -15,10 +15,10 @@ import polars as pl
 from holdfast.core.fingerprint import category_id
 from holdfast.data.parse import parse_column
 from holdfast.data.readers import separator_of
-from holdfast.data.rules import BLANKS, INTEGER_MAX
+from holdfast.data.rules import BLANKS, INTEGER_MAX, MOMENT, NUMBER
 from holdfast.data.suspects import leak_suspects, pii_suspects
 from holdfast.define.schema import ColumnSchema, SourceSchema
-from holdfast.define.sources import Source
+from holdfast.define.sources import RESERVED
 from holdfast.errors import ContractError
 
 __all__ = ["Inferred", "InferredColumn", "infer"]
@@ -31,7 +31,8 @@ TEXT_LENGTH = 40
 UNREADABLE_SHARE_MAX = 0.5
 MICROSECONDS_MIN = 10**14
 """Whole numbers below this many us since 1970 (March 1973) are taken for seconds or days."""
-RESERVED = frozenset(name for name in dir(Source) if not name.startswith("_")) | {"site"}
+FEW = 100
+_WHOLE, _CODE, _TRUTH = r"^[+-]?[0-9]+$", r"^[+-]?0[0-9]", r"^(?i:true|false)$"
 _ID = re.compile(r"(^|[^a-z])(id|key|uuid|number|no)$", re.IGNORECASE)
 
 Floats = npt.NDArray[np.float64]
@@ -99,7 +100,7 @@ def infer(path: Path, *, label: str, time: str = "", key: str = "") -> Inferred:
             hint="name different columns with --label, --time and --key",
         )
     tokens = tuple(token for token in TOKENS if _holds(frame, token))
-    clean = frame.select(_without(frame, tokens))
+    clean = pl.DataFrame([_narrowed(c) for c in frame.select(_without(frame, tokens))])
     if time:
         _ask_time(clean.get_column(time), path)
     attrs = _attrs(frame.columns)
@@ -125,9 +126,7 @@ def infer(path: Path, *, label: str, time: str = "", key: str = "") -> Inferred:
 
 def _ask_time(values: pl.Series, path: Path) -> None:
     """Raise where a column cannot be the time of a row."""
-    column = ColumnSchema(attr="time", column="time", kind="event_time")
-    source = SourceSchema(name="", uri="", kind="event", columns=(column,))
-    moments, _ = parse_column(column, values, source)
+    moments = _moments(values)
     odd = values.filter(moments.is_null() & values.is_not_null())
     why = ""
     if len(odd) > UNREADABLE_SHARE_MAX * max(len(values) - values.null_count(), 1):
@@ -151,13 +150,7 @@ def _read(path: Path) -> pl.DataFrame:
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
-            frame = pl.read_csv(
-                path,
-                infer_schema_length=None,
-                try_parse_dates=True,
-                separator=separator_of(path),
-                glob=False,
-            )
+            frame = pl.read_csv(path, infer_schema=False, separator=separator_of(path), glob=False)
         elif suffix == ".parquet":
             frame = pl.read_parquet(path, glob=False)
         elif suffix in (".jsonl", ".ndjson"):
@@ -203,6 +196,38 @@ def _without(frame: pl.DataFrame, tokens: tuple[str, ...]) -> list[pl.Expr]:
     return chosen
 
 
+def _narrowed(values: pl.Series) -> pl.Series:
+    """Return texts that are all numbers, truths or moments as such; codes such as "007" stay."""
+    there = values.drop_nulls()
+    if values.dtype != pl.String or not len(there):
+        return values
+    coded = bool(there.str.contains(_CODE).any())
+    if not coded and _all(there, _WHOLE):
+        whole = values.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == values.null_count() else values
+    if not coded and _all(there, NUMBER):
+        return values.cast(pl.Float64, strict=False)
+    if _all(there, _TRUTH):
+        return (values.str.to_lowercase() == "true").alias(values.name)
+    if _all(there, MOMENT):
+        moments = _moments(values)
+        if moments.null_count() == values.null_count():
+            return moments.cast(pl.Datetime("us")).alias(values.name)
+    return values
+
+
+def _all(texts: pl.Series, pattern: str) -> bool:
+    """Return whether every text matches; a few are asked first, because most columns do not."""
+    return all(bool(part.str.contains(pattern).all()) for part in (texts.head(FEW), texts))
+
+
+def _moments(values: pl.Series) -> pl.Series:
+    """Return values as the load reads them as the time of a row, in us."""
+    column = ColumnSchema(attr="time", column="time", kind="event_time")
+    source = SourceSchema(name="", uri="", kind="event", columns=(column,))
+    return parse_column(column, values, source)[0]
+
+
 def _attrs(names: list[str]) -> dict[str, str]:
     """Return a Python name for each column, unique, in lower case."""
     found: dict[str, str] = {}
@@ -243,9 +268,6 @@ def _column(values: pl.Series, attr: str, role: str) -> InferredColumn:
     if dtype == pl.Boolean:
         return InferredColumn(attr=attr, column=name, kind="boolean", nullable=nullable)
     if dtype == pl.String:
-        numbers = values.cast(pl.Float64, strict=False)
-        if numbers.is_not_null().sum() == len(values) - values.null_count():
-            return _number(numbers.alias(name), attr, nullable)
         return _text(values, attr, nullable)
     return _number(values, attr, nullable)
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, TypeVar, cast, overload
 
 from holdfast.define.columns import Column, EventTime, Key, KnownTime
 from holdfast.define.expressions import ALL_TIME, Aggregate, Expr, Label
-from holdfast.errors import Site
+from holdfast.errors import DefinitionError, Site
 
-__all__ = ["Entity", "Event", "Grouped", "Snapshot", "Source"]
+__all__ = ["RESERVED", "Entity", "Event", "Grouped", "Snapshot", "Source"]
 
 T = TypeVar("T")
 
@@ -53,6 +53,13 @@ class Source:
     ) -> None:
         super().__init_subclass__()
         cls.columns = {name: c for name, c in vars(cls).items() if isinstance(c, Column)}
+        for name in RESERVED & set(cls.columns):
+            raise DefinitionError(
+                f"`{cls.__name__}.{name}` has a name that every source uses itself",
+                code="HF128",
+                site=cls.columns[name].site,
+                hint=f'choose another and say what the data calls it: `column="{name}"`',
+            )
         cls.uri, cls.missing, cls.lag, cls.without_time = source, missing, lag, without_time
         cls.site = Site.here()
 
@@ -86,6 +93,10 @@ class Source:
     def by(cls, *keys: Entity | type[Source] | Column[Any]) -> Grouped:
         """Group this source's rows by entities, by a source they refer to, or by a key column."""
         return Grouped(cls, keys)
+
+
+RESERVED = frozenset(name for name in dir(Source) if not name.startswith("_")) | {"site"}
+"""What no column may be called in a definition; in the data it may."""
 
 
 class Event(Source):

@@ -33,7 +33,7 @@ def written(folder: Path, found: Inferred, source: Path, name: str = "churn") ->
     path = folder / "definition.py"
     path.write_text(text, encoding="utf-8")
     (use_case,) = load_file(path)
-    check(use_case)
+    assert check(use_case).faults == ()
     return use_case
 
 
@@ -215,7 +215,7 @@ def test_a_number_to_predict_is_a_regression(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("label", "code"),
-    [(["a", "b", "c"], "HF901"), (["a"], "HF401"), ([None], "HF401")],
+    [(["a", "b", "c"], "HF905"), (["a"], "HF401"), ([None], "HF401")],
 )
 def test_a_label_that_cannot_be_predicted_is_refused(
     tmp_path: Path, label: list[str | None], code: str

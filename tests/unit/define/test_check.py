@@ -218,3 +218,17 @@ def test_two_use_cases_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "again.py").write_text(first.read_text())
     with pytest.raises(DefinitionError, match="defined twice"):
         load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["event_time", "by", "site", "columns"])
+def test_a_column_may_not_be_called_what_every_source_uses(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        load_file(definition(tmp_path, columns=f"{name} = hf.Float()"))
+    assert caught.value.code == "HF128" and f'column="{name}"' in caught.value.hint
+    assert isinstance(caught.value.site, Site)
+    assert (
+        f"    {name} = hf"
+        in (tmp_path / "case.py").read_text().splitlines()[caught.value.site.line - 1]
+    )
+    renamed = definition(tmp_path, columns=f'named = hf.Float(column="{name}")')
+    assert codes(renamed) == []
