@@ -76,7 +76,7 @@ def check_row(
             value = now_us
         try:
             given = None if value is _MISSING else value
-            row[column.attr] = _value(column, given, schema, now_us=now_us)
+            row[column.attr] = _value(column, given, schema, now_us=now_us, late=late)
         except _Broken as broken:
             found.append((column.attr, "HF211", broken.why, broken.hint))
     attrs = {column.attr for column in schema.columns}
@@ -109,7 +109,9 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _value(column: ColumnSchema, value: Any, schema: SourceSchema, *, now_us: int) -> Any:
+def _value(
+    column: ColumnSchema, value: Any, schema: SourceSchema, *, now_us: int, late: frozenset[str]
+) -> Any:
     if isinstance(value, np.number | np.bool_):
         value = value.item()
     if isinstance(value, str):
@@ -119,7 +121,7 @@ def _value(column: ColumnSchema, value: Any, schema: SourceSchema, *, now_us: in
     if isinstance(value, float) and math.isnan(value):
         value = None
     if value is None:
-        if column.kind not in _CLOCKS and (column.nullable or column.attr in schema.late_attrs):
+        if column.kind not in _CLOCKS and (column.nullable or column.attr in late):
             return None
         raise _Broken("is missing", "send a value")
     if column.kind in ("float", "integer"):
