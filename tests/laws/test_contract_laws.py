@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ EVERY = settings(max_examples=120)
 
 COLUMNS = (
     ColumnSchema(attr="amount", column="amount", kind="float", gt=0, le=1e6),
+    ColumnSchema(attr="free", column="free", kind="float"),
     ColumnSchema(attr="level", column="level", kind="float", ge=-5, lt=5, nullable=True),
     ColumnSchema(attr="count", column="count", kind="integer", ge=0, nullable=True),
     ColumnSchema(attr="rank", column="rank", kind="integer"),
@@ -126,13 +128,26 @@ moments = st.one_of(
 )  # fmt: skip
 plain = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 texts = st.tuples(blank, numbers | words | moments | plain, blank).map("".join)
-cells = st.lists(st.one_of(texts, words, numbers, moments, st.none()), min_size=1, max_size=12)
+typical = {
+    "float": numbers,
+    "integer": numbers,
+    "boolean": words,
+    "time": moments,
+    "event_time": moments,
+    "known_time": moments,
+}
+everything = st.one_of(texts, words, numbers, moments, st.none())
 
 
-@EVERY
-@given(attr=st.sampled_from(sorted(BY_ATTR)), values=cells)
-def test_texts_are_judged_alike(attr: str, values: list[str | None]) -> None:
-    agree(BY_ATTR[attr], values, pl.Series(values, dtype=pl.String))
+@pytest.mark.parametrize("attr", sorted(BY_ATTR))
+@settings(max_examples=25)
+@given(data=st.data())
+def test_texts_are_judged_alike(attr: str, data: st.DataObject) -> None:
+    column = BY_ATTR[attr]
+    padded = st.tuples(blank, typical.get(column.kind, texts), blank).map("".join)
+    cell = st.one_of(typical.get(column.kind, texts), padded, everything)
+    values = data.draw(st.lists(cell, min_size=1, max_size=25))
+    agree(column, values, pl.Series(values, dtype=pl.String))
 
 
 near = [0, 1, 2, -1, 5, 1 << 53, (1 << 53) + 1, -(1 << 53) - 1, (1 << 63) - 1, 10**6, 10**6 + 1]

@@ -50,3 +50,7 @@ def njit(function: Callable[..., Any]) -> Any:
         error_model="numpy",
         boundscheck=False,
     )
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    return numba.njit(function, inline="always", error_model="numpy", nogil=True)

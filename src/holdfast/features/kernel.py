@@ -262,42 +262,51 @@ def _see(a, s, index, time, x):
 
 
 @njit
-def _fold_window(a, s, window, now, cached):
-    """Fold a window's tiles, oldest first, into its accumulator.
+def _fold_closed(a, s, window, base, start, stop):
+    """Bring the kept fold of the closed tiles [start, stop) up to date: extend it, or begin again.
 
-    The fold of the closed tiles may be kept from the last read: it is extended tile by tile, or
-    made again, in the same order, so it has the same bits.
+    The kept fold is a left fold of the same tiles in the same order, so it has the same bits.
     """
+    level, at = a.windows[window, 0], s.closed_at
+    low, high = a.window_slots[window], a.window_slots[window + 1]
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    evicted, head = s.evicted[level], s.head[level]
+    same = at[window, 0] == evicted + start and at[window, 2] == s.epoch[level]
+    if not same or at[window, 1] > evicted + stop:
+        _blank(a.what, a.cells, a.used, low, high, s.closed, base)
+        at[window, 0], at[window, 1] = evicted + start, evicted + start
+        at[window, 2] = s.epoch[level]
+    for closed in range(at[window, 1] - evicted, stop):
+        place = _place(head, closed, capacity, width, first)
+        _fold_tile(a.what, a.cells, a.used, low, high, s.closed, base, s.tiles, place)
+    at[window, 1] = evicted + stop
+    for cell in range(base + 1, base + width):
+        s.acc[cell] = s.closed[cell]
+
+
+@njit
+def _fold_window(a, s, window, now, cached):
+    """Fold a window's tiles, oldest first, into its accumulator."""
     level = a.windows[window, 0]
     hop, offset = a.levels[level, 0], a.windows[window, 2]
-    low, high = a.window_slots[window], a.window_slots[window + 1]
     start, stop, base = np.int64(0), s.tile_count[level], window * s.widest[0]
-    at, evicted = s.closed_at[window], s.evicted[level]
-    kept = cached and at[0] >= 0 and at[2] == s.epoch[level]
-    if hop > 0:
-        begin = max(at[0] - evicted, 0) if kept else 0
+    if hop > 0 and stop > 0:
+        begin = np.int64(0)
+        if cached and s.closed_at[window, 0] >= 0 and s.closed_at[window, 2] == s.epoch[level]:
+            begin = min(max(s.closed_at[window, 0] - s.evicted[level], 0), stop)
         start = _find(a, s, level, _hop(now - offset - a.windows[window, 1], hop), begin)
         if offset > 0:
             stop = _find(a, s, level, _hop(now - offset, hop), start)
-    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
-    tile, head = start, s.head[level]
+    low, high = a.window_slots[window], a.window_slots[window + 1]
     if cached and offset == 0 and stop - start > 1:
-        if not kept or at[0] != evicted + start or at[1] > evicted + stop - 1:
-            _blank(a.what, a.cells, a.used, low, high, s.closed, base)
-            at[0], at[1], at[2] = evicted + start, evicted + start, s.epoch[level]
-        for closed in range(at[1] - evicted, stop - 1):
-            place = _place(head, closed, capacity, width, first)
-            _fold_tile(a.what, a.cells, a.used, low, high, s.closed, base, s.tiles, place)
-        at[1] = evicted + stop - 1
-        for cell in range(1, width):
-            s.acc[base + cell] = s.closed[base + cell]
-        tile = stop - 1
+        _fold_closed(a, s, window, base, start, stop - 1)
+        start = stop - 1
     else:
         _blank(a.what, a.cells, a.used, low, high, s.acc, base)
-    while tile < stop:
-        place = _place(head, tile, capacity, width, first)
+    width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
+    for tile in range(start, stop):
+        place = _place(s.head[level], tile, capacity, width, first)
         _fold_tile(a.what, a.cells, a.used, low, high, s.acc, base, s.tiles, place)
-        tile += 1
 
 
 @njit
@@ -306,31 +315,40 @@ def read(a, s, time, values, row, cached, out, to):
     now = max(time, s.newest[0])
     for window in range(len(a.windows)):
         _fold_window(a, s, window, now, cached)
-    for index in range(len(a.aggregates)):
-        kind, window = a.aggregates[index, 0], a.aggregates[index, 1]
-        if kind == 11:
-            x = values[row, a.maps[window, 0]] if row >= 0 else np.nan
-            out[to, index] = _seen(s, window, now, x, a.aggregates[index, 5])
-            continue
-        base = window * s.widest[0]
-        cell, other = base + a.aggregates[index, 2], base + a.aggregates[index, 3]
-        out[to, index] = _value(kind, s.acc, cell, other, now)
+    _finish(a.aggregates, s.acc, s.widest[0], now, out, to)
+    for index in range(len(a.asked)):
+        at = a.asked[index]
+        column, span = a.maps[a.aggregates[at, 1], 0], a.aggregates[at, 5]
+        x = values[row, column] if row >= 0 else np.nan
+        out[to, at] = _seen(s, a.aggregates[at, 1], now, x, span)
 
 
 @njit
-def _value(kind, acc, cell, other, now):
-    x = acc[cell]
-    if kind <= 1:
-        return x
-    if kind == 2:
-        return x / acc[other] if acc[other] > 0.0 else np.nan
+def _finish(aggregates, acc, widest, now, out, to):
+    """Write each aggregate from its window's accumulator; plain arrays, for this runs most."""
+    for index in range(len(aggregates)):
+        kind, base = aggregates[index, 0], aggregates[index, 1] * widest
+        if kind == 11:
+            continue
+        x = acc[base + aggregates[index, 2]]
+        if kind == 2:
+            count = acc[base + aggregates[index, 3]]
+            x = x / count if count > 0.0 else np.nan
+        elif kind > 2:
+            other = acc[base + aggregates[index, 3]]
+            x = _value(kind, x, other, acc[base + aggregates[index, 2] + 1], now)
+        out[to, index] = x
+
+
+@njit
+def _value(kind, x, other, beside, now):
+    """Return an aggregate from the cell it reads first, another one, and the one beside."""
     if kind == 3 or kind == 4:
         return np.nan if np.isinf(x) else x
     if kind == 5:
-        count = acc[other]
-        return np.sqrt(max(x, 0.0) / (count - 1.0)) if count > 1.0 else np.nan
+        return np.sqrt(max(x, 0.0) / (other - 1.0)) if other > 1.0 else np.nan
     if kind == 6 or kind == 7:
-        return acc[cell + 1]
+        return beside
     if kind == 8:
         return 1.0 if x > 0.0 else 0.0
     return np.nan if x != x else (now - x) / 3.6e9

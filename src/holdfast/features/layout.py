@@ -27,6 +27,7 @@ class Layout(NamedTuple):
     `windows` int64[W, 3]: level, window, offset.
     `window_slots` int64[W + 1] and `used` int64[...]: slots that a window folds.
     `aggregates` int64[A, 6]: kind, window (or map), cells a, b, c, span of `seen`.
+    `asked` int64[...]: the aggregates that are `seen`.
     `maps` int64[M, 2]: column, longest window (0: all time).
     """
 
@@ -40,6 +41,7 @@ class Layout(NamedTuple):
     window_slots: Ints
     used: Ints
     aggregates: Ints
+    asked: Ints
     maps: Ints
     name: Floats
 
@@ -117,6 +119,7 @@ def layout_of(spec: ViewSpec, name: Floats) -> Layout:
         window_slots=np.array(window_slots, dtype=np.int64),
         used=np.array(used, dtype=np.int64),
         aggregates=_table(rows, 6),
+        asked=np.array([i for i, a in enumerate(spec.aggregates) if a.kind == "seen"], np.int64),
         maps=_table(list(maps.items()), 2),
         name=name,
     )
@@ -159,7 +162,7 @@ def scratch_for(layout: Layout) -> Scratch:
         map_times=np.zeros((maps, SEEN_VALUES_MAX), dtype=np.int64),
         map_count=np.zeros(maps, dtype=np.int64),
         widest=np.full(1, widest, dtype=np.int64),
-        acc=np.zeros(windows * widest, dtype=np.float64),
-        closed=np.zeros(windows * widest, dtype=np.float64),
+        acc=np.zeros(windows * widest + 1, dtype=np.float64),
+        closed=np.zeros(windows * widest + 1, dtype=np.float64),
         closed_at=np.full((windows, 3), -1, dtype=np.int64),
     )

@@ -163,7 +163,7 @@ class Maturity:
             label = self.plan.labels[index]
             value = waiting.value
             if label.kind == "ahead":
-                value = self._ahead(txn, label, waiting, due, offset)
+                value = self._ahead(txn, label, waiting, due=due, offset=offset)
             if value is not None and value == value:
                 self._fold(txn, waiting, value)
             txn.delete("pending", name)
@@ -177,7 +177,7 @@ class Maturity:
             online.fold(txn, key, waiting.time_us, run_row(online.plan.values, inputs))
 
     def _ahead(
-        self, txn: Transaction, label: LabelPlan, waiting: Waiting, due: int, offset: int
+        self, txn: Transaction, label: LabelPlan, waiting: Waiting, *, due: int, offset: int
     ) -> float:
         records = _records(txn.get("label", waiting.key)) if waiting.key else _records(None)
         records = records[np.lexsort((records[:, 2], records[:, 0]))]

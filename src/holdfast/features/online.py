@@ -124,32 +124,29 @@ class OnlineFeatures:
         features = run_row(plan.program, self._inputs(plan.program.inputs, row, outputs, time_us))
         return features, self._inputs(plan.value.context, row, outputs, time_us)
 
-    def outcome(self, txn: Transaction, key: str, value: float) -> Accepted:
-        """Record the label column of a row of `each` that was logged before; the first one counts.
+    def outcome(self, txn: Transaction, offset: int, value: float) -> Accepted:
+        """Record the label column of the row of `each` at an offset; the first one counts.
 
         Raises:
-            NotFoundError: HF303 when the log has no row of this key.
+            NotFoundError: HF303 when the log has no such row.
         """
         plan = self.plan
-        label, schema = plan.labels[0], plan.schemas[plan.each]
-        found = self.log.find(txn, plan.each, {schema.key: key})
-        logged = self.log.record(txn, found[0]) if found else None
-        if found is None or logged is None:
+        logged = self.log.record(txn, offset) if offset >= 0 else None
+        if logged is None or logged.source != plan.each or logged.kind == OUTCOME:
             raise NotFoundError(
-                f'no `{plan.each}` with the key "{key}" was decided here',
+                f"the log has no `{plan.each}` that this outcome could belong to",
                 code="HF303",
                 hint="send the key of a row that was predicted; history brings its own labels",
             )
-        name = _outcome_name(key)
-        earlier = txn.get("seen", name)
+        column = plan.labels[0].column
+        earlier = txn.get("seen", _outcome_name(offset))
         if earlier is not None:
             return Accepted(int.from_bytes(earlier), True)
-        if logged.row.get(label.column) is not None:  # it came with its label
-            return Accepted(logged.offset, True)
+        if logged.row.get(column) is not None:  # it came with its label
+            return Accepted(offset, True)
         head = self._advance(txn, self.log.head(txn).clock_us)
-        txn.put("seen", name, head.next_offset.to_bytes(8))
-        row = {schema.key: key, label.column: value, "offset": found[0]}
-        self.log.append(txn, plan.each, row, head=head, kind=OUTCOME)
+        txn.put("seen", _outcome_name(offset), head.next_offset.to_bytes(8))
+        self.log.append(txn, plan.each, {column: value, "offset": offset}, head=head, kind=OUTCOME)
         self.maturity.outcome(txn, logged, value, known_us=head.clock_us)
         return Accepted(head.next_offset)
 
@@ -167,11 +164,11 @@ class OnlineFeatures:
         if record.kind != OUTCOME:
             self.fold(txn, record.source, record.row, record.offset)
             return
-        schema, column = self.plan.schemas[self.plan.each], self.plan.labels[0].column
-        logged = self.log.record(txn, int(record.row["offset"]))
+        column, offset = self.plan.labels[0].column, int(record.row["offset"])
+        logged = self.log.record(txn, offset)
         if logged is None or column not in record.row:  # the label was another one then
             return
-        txn.put("seen", _outcome_name(record.row[schema.key]), record.offset.to_bytes(8))
+        txn.put("seen", _outcome_name(offset), record.offset.to_bytes(8))
         self.maturity.outcome(txn, logged, record.row[column], known_us=record.known_us)
 
     def _advance(self, txn: Transaction, known_us: int) -> Head:
@@ -198,5 +195,5 @@ class OnlineFeatures:
         return inputs
 
 
-def _outcome_name(key: Any) -> bytes:
-    return f"outcome\x00{key}".encode()
+def _outcome_name(offset: int) -> bytes:
+    return f"\x00outcome\x00{offset}".encode()

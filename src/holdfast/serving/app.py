@@ -133,7 +133,7 @@ class ServiceApplication:
 
     def _routes(self) -> list[Route]:
         plan, schema = self.service.plan, self.service.schema
-        optional = (schema.event_time,) if schema.event_time else ()
+        optional = (schema.event_time, schema.known_time)
         row = row_schema(schema, optional=optional)
         answer = {"$ref": "#/components/schemas/Answer"}
         several = {"type": "array", "items": row, "maxItems": ROWS_MAX}
@@ -180,7 +180,7 @@ class ServiceApplication:
         def call(request: Request, parts: Parts) -> Response:
             return self._event(request, {"source": schema.name})
 
-        optional = (schema.event_time, *schema.late_attrs)
+        optional = (schema.event_time, schema.known_time, *schema.late_attrs)
         row = row_schema(schema, optional=optional, late=True)
         several = {"type": "array", "items": row, "maxItems": ROWS_MAX}
         return Route(

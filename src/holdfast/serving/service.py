@@ -145,11 +145,11 @@ class Service:
                 hint=f"POST /event/{label.target} with the event itself",
             )
         with self.store.transaction(write=True) as txn:
-            key = self._outcome_key(txn, data)
+            place = self._outcome_place(txn, data)
             value = self._outcome_value(label.column, data.get("value"))
-            accepted = self.online.outcome(txn, key, value)
+            accepted = self.online.outcome(txn, place, value)
         self.counts["repeated" if accepted.repeated else "outcomes"] += 1
-        return {"key": key, "offset": accepted.offset, "repeated": accepted.repeated}
+        return {"of": place, "offset": accepted.offset, "repeated": accepted.repeated}
 
     def explain(self, prediction_id: str) -> Prediction:
         """Return a logged prediction with its inputs, features and reasons."""
@@ -306,12 +306,19 @@ class Service:
             failure=failure,
         )
 
-    def _outcome_key(self, txn: Transaction, data: Mapping[str, Any]) -> str:
+    def _outcome_place(self, txn: Transaction, data: Mapping[str, Any]) -> int:
+        """Return the offset of the row that an outcome is about, -1 where the log has none."""
+        row: Mapping[str, Any] | None = None
         if data.get("prediction_id"):
             logged = self.predictions.read(txn, str(data["prediction_id"]))
-            return str(logged.row.get(self.schema.key))
-        if data.get("key") is not None:
-            return str(data["key"])
+            if logged.offset >= 0:
+                return logged.offset
+            row = logged.row
+        elif data.get("key") is not None:
+            row = {self.schema.key: str(data["key"])}
+        if row is not None:
+            found = self.online.log.find(txn, self.plan.each, row)
+            return int(found[0]) if found else -1
         raise ContractError(
             "an outcome names neither a prediction nor a row",
             code="HF507",
