@@ -40,7 +40,7 @@ class Table:
 
     `frame`: columns named by attr, typed by `TYPES`. `event_us`, `known_us`: int64[n]. `order`:
     log offsets of live rows, -1 for history, None where all rows are history. `outcome_us`: when
-    a live row's label column became known, -1 where it did not.
+    a live row's column `outcome_attr` became known, -1 where it did not.
     """
 
     schema: SourceSchema
@@ -49,6 +49,7 @@ class Table:
     known_us: Ints
     order: Ints | None = None
     outcome_us: Ints | None = None
+    outcome_attr: str = ""
     _numbers: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -69,6 +70,7 @@ class Table:
         known_us: Ints,
         order: Ints,
         outcome_us: Ints,
+        outcome_attr: str = "",
     ) -> Table:
         """Return live rows as a table, in the order given."""
         columns = {
@@ -88,6 +90,7 @@ class Table:
             known_us=known_us,
             order=order,
             outcome_us=outcome_us,
+            outcome_attr=outcome_attr,
         )
 
     def __len__(self) -> int:
@@ -105,6 +108,7 @@ class Table:
             outcome_us=np.concatenate(
                 [_or(self.outcome_us, history), _or(later.outcome_us, None, len(later))]
             ),
+            outcome_attr=self.outcome_attr or later.outcome_attr,
         )
 
     def known_until(self, until_us: int) -> Table:

@@ -50,7 +50,3 @@ def njit(function: Callable[..., Any]) -> Any:
         error_model="numpy",
         boundscheck=False,
     )
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    return numba.njit(function, inline="always", error_model="numpy", nogil=True)

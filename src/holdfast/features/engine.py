@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from holdfast.core.settings import settings
 from holdfast.errors import StoreError
-from holdfast.features.layout import Layout, layout_of, scratch_for
+from holdfast.features.layout import (
+    Layout,
+    Operations,
+    block_for,
+    layout_of,
+    scratch_for,
+)
 from holdfast.features.operators import ViewSpec
 from holdfast.features.passes import (
     by_entity,
@@ -27,6 +33,8 @@ ABI = 1
 """Goes up when the same spec and the same events leave other bits behind."""
 
 STATE_BATCH_BYTES = 16 << 20
+BLOCK_ROWS = 8_192
+"""Operations that are copied side by side before the kernel runs them."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -116,38 +124,42 @@ class View:
         out = np.full((outputs, len(self.spec.aggregates)), np.nan, dtype=np.float64)
         keys = int(entity.max()) + 1 if len(entity) else 0
         order, starts = by_entity(entity.astype(np.int32, copy=False), keys)
-        arrays = (order, starts, time, action, value_row, np.ascontiguousarray(values), out_row)
+        operations = Operations(
+            order, starts, time, action, value_row, np.ascontiguousarray(values), out_row
+        )
         if states:
-            found, late = self._replay_states(keys, arrays, out, cached)
+            found, late = self._replay_states(operations, out, cached)
             return ReplayResult(out, found, late)
         parts = _balanced(starts, threads or settings().threads)
         if len(parts) == 1:
-            late = self._replay_range(parts[0], arrays, out, cached)
+            late = self._replay_range(parts[0], operations, out, cached)
         else:
             with ThreadPoolExecutor(len(parts)) as pool:
                 late = sum(
-                    pool.map(lambda part: self._replay_range(part, arrays, out, cached), parts)
+                    pool.map(lambda part: self._replay_range(part, operations, out, cached), parts)
                 )
         return ReplayResult(out, None, late)
 
     def _replay_range(
-        self, part: tuple[int, int], arrays: tuple[npt.NDArray[np.generic], ...], out: Floats,
-        cached: bool,
-    ) -> int:  # fmt: skip
-        scratch = scratch_for(self._layout)
-        return int(replay_keys(self._layout, scratch, part[0], part[1], *arrays, cached, out))
+        self, part: tuple[int, int], operations: Operations, out: Floats, cached: bool
+    ) -> int:
+        own = Layout(*(table.copy() for table in self._layout))  # threads share no counters
+        scratch, block = scratch_for(own), block_for(self.spec, BLOCK_ROWS)
+        first, last = part
+        return int(replay_keys(own, scratch, operations, block, first, last, cached, out))
 
     def _replay_states(
-        self, keys: int, arrays: tuple[npt.NDArray[np.generic], ...], out: Floats, cached: bool
+        self, operations: Operations, out: Floats, cached: bool
     ) -> tuple[list[bytes], int]:
-        scratch = scratch_for(self._layout)
+        scratch, block = scratch_for(self._layout), block_for(self.spec, BLOCK_ROWS)
         room = np.empty(max(STATE_BATCH_BYTES // 8, len(self._packed)), dtype=np.float64)
+        keys = len(operations.starts) - 1
         ends = np.zeros(keys + 1, dtype=np.int64)
         states: list[bytes] = []
         late = begin = 0
         while begin < keys:
             stop, dropped = replay_packed(
-                self._layout, scratch, begin, keys, *arrays, cached, out, room,
+                self._layout, scratch, operations, block, begin, cached, out, room,
                 len(self._packed), ends,
             )  # fmt: skip
             whole, place = room.tobytes() if stop > begin else b"", 0

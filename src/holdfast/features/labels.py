@@ -91,7 +91,8 @@ def _column(label: LabelPlan, table: Table) -> tuple[Floats, Ints]:
     values = np.array(table.numbers(label.column), dtype=np.float64)
     if label.known_later:
         return values, np.zeros(len(values), dtype=np.int64)
-    outcome = np.full(len(values), -1) if table.outcome_us is None else table.outcome_us
+    told = table.outcome_us if table.outcome_attr == label.column else None
+    outcome = np.full(len(values), -1, dtype=np.int64) if told is None else told
     earliest = np.maximum(table.known_us, outcome)
     if label.known_after_us is not None:
         return values, np.maximum(table.event_us + label.known_after_us, earliest)

@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from holdfast.features.operators import CELLS, OPERATORS, AggregateSpec, ViewSpec, hop_us
 
-__all__ = ["SEEN_VALUES_MAX", "Layout", "Scratch", "layout_of", "scratch_for"]
+__all__ = [
+    "SEEN_VALUES_MAX",
+    "Block",
+    "Layout",
+    "Operations",
+    "Scratch",
+    "block_for",
+    "layout_of",
+    "scratch_for",
+]
 
 SEEN_VALUES_MAX = 512
 """Values that `seen` remembers per key and column."""
@@ -62,6 +71,41 @@ class Scratch(NamedTuple):
     acc: Floats
     closed: Floats
     closed_at: Ints
+
+
+class Operations(NamedTuple):
+    """What a replay runs, in log order, and `order`: their places by key, in log order within."""
+
+    order: Ints
+    starts: Ints
+    time: Ints
+    action: npt.NDArray[np.int8]
+    value_row: Ints
+    values: Floats
+    out_row: Ints
+
+
+class Block(NamedTuple):
+    """Room for some operations side by side: what the kernel reads and writes in order."""
+
+    time: Ints
+    action: npt.NDArray[np.int8]
+    value_row: Ints
+    out_row: Ints
+    values: Floats
+    out: Floats
+
+
+def block_for(spec: ViewSpec, rows: int) -> Block:
+    """Return room for `rows` operations of a view."""
+    return Block(
+        time=np.empty(rows, dtype=np.int64),
+        action=np.empty(rows, dtype=np.int8),
+        value_row=np.empty(rows, dtype=np.int64),
+        out_row=np.empty(rows, dtype=np.int64),
+        values=np.empty((rows, spec.columns), dtype=np.float64),
+        out=np.empty((rows, len(spec.aggregates)), dtype=np.float64),
+    )
 
 
 def layout_of(spec: ViewSpec, name: Floats) -> Layout:

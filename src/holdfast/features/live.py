@@ -90,6 +90,7 @@ def with_live(
             known_us=np.array(known[name], dtype=np.int64),
             order=np.array(orders[name], dtype=np.int64),
             outcome_us=outcome_us,
+            outcome_attr=label,
         )
         whole[name] = tables[name].extend(added)
     return whole

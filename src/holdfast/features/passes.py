@@ -29,43 +29,75 @@ def by_entity(entity, keys):
 
 
 @njit
-def _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row, cached,
-                out):  # fmt: skip
-    late = 0
-    for position in range(starts[key], starts[key + 1]):
-        at = order[position]
-        row = value_row[at]
-        if action[at] >= 2:
-            read(a, s, time[at], values, row, cached, out, out_row[at])
-        if action[at] != 2:
-            late += update(a, s, time[at], values, row)
-    return late
+def _gather(ops, block, start, stop):
+    """Copy operations [start, stop) of the order by key into a block, one array at a time.
+
+    Reads from all over the log overlap in these short loops; in the kernel each would be waited
+    for.
+    """
+    size, columns = stop - start, ops.values.shape[1]
+    for i in range(size):
+        at = ops.order[start + i]
+        block.time[i] = ops.time[at]
+        block.action[i] = ops.action[at]
+        block.value_row[i] = ops.value_row[at]
+        block.out_row[i] = ops.out_row[at]
+    for i in range(size):
+        row = block.value_row[i]
+        for column in range(columns):
+            block.values[i, column] = ops.values[row, column] if row >= 0 else np.nan
 
 
 @njit
-def replay_keys(a, s, first, last, order, starts, time, action, value_row, values, out_row, cached,
-                out):  # fmt: skip
+def _scatter(block, size, out):
+    """Copy what the reads of a block saw to their rows of the output."""
+    for i in range(size):
+        if block.action[i] >= 2:
+            row = block.out_row[i]
+            for column in range(out.shape[1]):
+                out[row, column] = block.out[i, column]
+
+
+@njit
+def _run_block(a, s, ops, block, key, start, stop, cached):
+    """Run operations [start, stop); return the key they end in, and how many were late."""
+    late = 0
+    for i in range(stop - start):
+        while start + i >= ops.starts[key + 1]:
+            key += 1
+            reset(s)
+        if block.action[i] >= 2:
+            read(a, s, block.time[i], block.values, i, cached, block.out, i)
+        if block.action[i] != 2:
+            late += update(a, s, block.time[i], block.values, i)
+    return key, late
+
+
+@njit
+def replay_keys(a, s, ops, block, first, last, cached, out):
     """Replay the keys [first, last), each from an empty state; return the late events."""
-    late = 0
-    for key in range(first, last):
-        reset(s)
-        late += _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row,
-                            cached, out)  # fmt: skip
+    late, key = 0, first
+    start, end = ops.starts[first], ops.starts[last]
+    reset(s)
+    while start < end:
+        stop = min(start + len(block.time), end)
+        _gather(ops, block, start, stop)
+        key, dropped = _run_block(a, s, ops, block, key, start, stop, cached)
+        late += dropped
+        _scatter(block, stop - start, out)
+        start = stop
     return late
 
 
 @njit
-def replay_packed(a, s, first, last, order, starts, time, action, value_row, values, out_row,
-                  cached, out, room, longest, ends):  # fmt: skip
-    """Replay keys and pack each state into `room` until it is full; return the next key."""
-    late, place = 0, 0
+def replay_packed(a, s, ops, block, first, cached, out, room, longest, ends):
+    """Replay keys from `first` and pack each state until `room` is full; return the next key."""
+    late, place, last = 0, 0, len(ops.starts) - 1
     for key in range(first, last):
         if place + longest > len(room):
             return key, late
-        reset(s)
-        late += _replay_key(a, s, key, order, starts, time, action, value_row, values, out_row,
-                            cached, out)  # fmt: skip
-        if starts[key + 1] > starts[key]:
+        if ops.starts[key + 1] > ops.starts[key]:
+            late += replay_keys(a, s, ops, block, key, key + 1, cached, out)
             place += _pack(a, s, room[place:])
         ends[key] = place
     return last, late
