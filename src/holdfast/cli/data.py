@@ -9,9 +9,11 @@ import click
 
 from holdfast.cli.output import Output
 from holdfast.cli.verb import Session, moment, verb
+from holdfast.errors import ConfigError
 
 __all__ = ["audit", "features", "show_audit"]
 
+FOLDING = "replaying the log"
 VERDICTS = {
     "fine": "nothing stands out",
     "look": "look at these before you train",
@@ -89,6 +91,10 @@ def features(
     recompute every live answer; exit code 1 when a single value differs.
     """
     out, project = session.out, session.project()
+    if file is not None and file.suffix != ".parquet":
+        raise ConfigError(
+            f'"{file.name}" is no Parquet file', code="HF705", hint="name it `something.parquet`"
+        )
     if verify:
         return _verify(out, project, name, rows)
     history = project.history(name)
@@ -96,7 +102,10 @@ def features(
     out.table(("feature", "kind", "what it is"), listed)
     built = project.training_set(name, from_us=from_us, to_us=to_us)
     known = int((built.label == built.label).sum())
+    rate = getattr(project.progress, "rates", {}).get(FOLDING)
+    size = (built.values.nbytes + built.context.nbytes) / 2**20
     out.line(f"{len(built):,} rows, {known:,} with a label; {built.events:,} events folded")
+    out.line(f"{rate or 0:,.0f} events a second; the training set takes {size:,.1f} MiB")
     if built.late:
         out.line(
             f"{built.late:,} events came too late for some window and were counted, not folded"
@@ -110,6 +119,8 @@ def features(
             "rows": len(built),
             "labelled": known,
             "events": built.events,
+            "events_per_s": rate,
+            "memory_mib": size,
             "late": built.late,
             "file": None if file is None else str(file),
         }
@@ -140,12 +151,6 @@ def _verify(out: Output, project: Any, name: str | None, rows: int) -> int:
 def _write(built: Any, file: Path) -> None:
     import polars as pl
 
-    from holdfast.errors import ConfigError
-
-    if file.suffix != ".parquet":
-        raise ConfigError(
-            f'"{file.name}" is no Parquet file', code="HF705", hint="name it `something.parquet`"
-        )
     columns = {name: built.values[:, at] for at, name in enumerate(built.names)}
     frame = pl.DataFrame({"time_us": built.time_us, **columns, "label": built.label})
     frame.fill_nan(None).write_parquet(file)

@@ -18,10 +18,10 @@ from urllib.parse import SplitResult, urlsplit
 import numpy as np
 import polars as pl
 
-from holdfast.cli.scaffold import new_world
+from holdfast.cli.scaffold import PARTS, new_world, template
 from holdfast.core.clock import monotonic_s, parse_time
 from holdfast.core.progress import Progress
-from holdfast.errors import InternalError
+from holdfast.errors import ConfigError, InternalError
 from holdfast.features.training_set import build_training_set
 from holdfast.loop.project import Project
 from holdfast.testing.worlds import best_possible_payments, live_payments
@@ -45,8 +45,22 @@ class Live:
 
 
 def start_over(folder: Path) -> None:
-    """Remove what an earlier demo left in a folder; anything else there is left alone."""
-    for name in (".holdfast", "payments", "chargebacks", "live"):
+    """Remove what an earlier demo left in a folder; anything else there is left alone.
+
+    Raises:
+        ConfigError: HF707 when the folder holds what a demo would overwrite and no demo wrote.
+    """
+    definition = folder / "fraud.py"
+    ours = definition.is_file() and definition.read_text("utf-8") == template("fraud")
+    for name in ("fraud.py", ".holdfast", *PARTS):
+        if (folder / name).exists() and not ours:
+            raise ConfigError(
+                f"{folder} holds `{name}`, and not as a demo left it",
+                code="HF707",
+                site=str(folder / name),
+                hint="name another folder: `holdfast demo --folder elsewhere`",
+            )
+    for name in (".holdfast", *PARTS):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

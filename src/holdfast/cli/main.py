@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
+
+from holdfast.cli.output import Output
+from holdfast.errors import ConfigError
 
 __all__ = ["main"]
 
@@ -25,10 +30,27 @@ VERBS = {
     "doctor": ("holdfast.cli.project", "Check this machine and this project."),
     "demo": ("holdfast.cli.demo", "Run the whole path on a generated world."),
 }
+USAGE = 2
+INTERRUPTED = 130
 
 
 class Verbs(click.Group):
-    """A group that imports a verb's module on first use."""
+    """A group that imports a verb's module on first use, and refuses as the verbs do."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **given: Any) -> Any:
+        """Run one verb and leave with its exit code; a wrong command is an error of the house."""
+        words = list(sys.argv[1:] if args is None else args)
+        given["standalone_mode"] = False
+        try:
+            code = super().main(words, *rest, **given)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = USAGE
+        except click.ClickException as error:
+            code = _refuse(error, words)
+        except (click.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which people meet them."""
@@ -57,6 +79,17 @@ class Verbs(click.Group):
             if not near:
                 raise
             raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
+
+
+def _refuse(error: click.ClickException, words: list[str]) -> int:
+    """Write what is wrong with a command, as text or as the envelope."""
+    context = getattr(error, "ctx", None)
+    path = "holdfast" if context is None else context.command_path
+    what = error.format_message().rstrip(".")
+    refused = ConfigError(what, code="HF712", hint=f"`{path} --help` shows what it takes")
+    out = Output(path.rpartition(" ")[2], as_json="--json" in words)
+    out.error(refused)
+    return refused.exit_code
 
 
 def _show_version(ctx: click.Context, _parameter: Any, value: bool) -> None:

@@ -19,6 +19,11 @@ __all__ = ["new"]
     type=click.Path(path_type=Path),
     help="Your own table: a .csv, .parquet or .jsonl file.",
 )
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="Where to write the world; the folder NAME if not given.",
+)
 @click.option("--label", help="The column to predict.")
 @click.option("--time", "time_", help="The column that says when a row happened.")
 @click.option("--key", help="The column of the entity that rows belong to.")
@@ -37,6 +42,7 @@ def new(
     name: str,
     *,
     data: Path | None,
+    folder: Path | None,
     label: str | None,
     time_: str | None,
     key: str | None,
@@ -53,7 +59,9 @@ def new(
     out = session.out
     scaffold = import_module("holdfast.cli.scaffold")
     if data is None:
-        folder = session.folder / name
+        if label or time_ or key:
+            raise click.UsageError("--label, --time and --key are about your own --data FILE")
+        folder = session.folder / (folder or name)
         made = scaffold.new_world(
             name, folder, payments=payments, seed=seed, force=force, progress=out.progress()
         )

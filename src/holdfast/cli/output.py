@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import sys
 import traceback
@@ -14,7 +16,7 @@ from holdfast.core.clock import monotonic_s
 from holdfast.core.progress import Progress, Step
 from holdfast.errors import DefinitionError, HoldfastError, UserCodeError
 
-__all__ = ["Output", "TerminalProgress", "money", "number"]
+__all__ = ["Output", "TerminalProgress", "money", "number", "plain"]
 
 WIDTH = 80
 WIDTH_MAX = 120
@@ -36,6 +38,25 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def plain(value: Any) -> Any:
+    """Return a value as JSON can say it: what is not a number is null.
+
+    >>> plain({"a": (1, float("nan"))})
+    {'a': [1, None]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
 class Output:
     """Where a verb writes. With `as_json` exactly one envelope goes to standard output."""
 
@@ -50,8 +71,8 @@ class Output:
     def result(self, content: Any) -> None:
         """Write the result for programs; nothing for people, who have read the lines."""
         if self.as_json:
-            envelope = {"ok": True, "verb": self.verb, "result": content}
-            print(json.dumps(envelope, indent=1, default=str, allow_nan=False))
+            envelope = {"ok": True, "verb": self.verb, "result": plain(content)}
+            print(json.dumps(envelope, indent=1, allow_nan=False))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Write a table; columns whose cells are numbers stand on the right."""
@@ -62,7 +83,11 @@ class Output:
         from rich.table import Table
 
         table = Table(
-            box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False
+            box=box.SIMPLE_HEAD,
+            title=title or None,
+            title_justify="left",
+            pad_edge=False,
+            collapse_padding=True,
         )
         for at, column in enumerate(columns):
             right = all(_numeric(row[at]) for row in rows)
@@ -87,8 +112,10 @@ class Output:
             content = error.as_dict()
             if isinstance(error, DefinitionError):
                 content["faults"] = [fault.as_dict() for fault in error.faults]
-            envelope = {"ok": False, "verb": self.verb, "error": content}
-            print(json.dumps(envelope, indent=1, default=str))
+            envelope = {"ok": False, "verb": self.verb, "error": plain(content)}
+            print(json.dumps(envelope, indent=1, allow_nan=False))
+            if self.debug:
+                print("".join(traceback.format_exception(error)), file=sys.stderr)
             return
         faults = error.faults if isinstance(error, DefinitionError) else (error,)
         for fault in faults:

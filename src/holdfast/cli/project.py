@@ -8,6 +8,7 @@ import click
 
 from holdfast.cli.output import money, number
 from holdfast.cli.verb import Session, verb
+from holdfast.errors import DefinitionError
 
 __all__ = ["check", "doctor", "status"]
 
@@ -43,8 +44,19 @@ def check(session: Session, name: str | None) -> int:
             out.line(f"  cannot run yet: {gap.what} ({gap.where})")
     if not checks:
         out.line("no use case is defined here; `holdfast new fraud` writes one")
-    out.result(content)
+    if out.as_json and faults:
+        out.error(_all_of(tuple(fault for found in checks for fault in found.faults)))
+    else:
+        out.result(content)
     return 2 if faults else 0
+
+
+def _all_of(faults: tuple[DefinitionError, ...]) -> DefinitionError:
+    """Return one error that carries the faults of every definition."""
+    first = faults[0]
+    return DefinitionError(
+        first.what, code=first.code, site=first.site, hint=first.hint, faults=faults
+    )
 
 
 @click.command()

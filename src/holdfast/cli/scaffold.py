@@ -12,9 +12,11 @@ from holdfast.data.render import render
 from holdfast.errors import ConfigError
 from holdfast.testing.worlds import WorldReport, fraud_world
 
-__all__ = ["new_from_table", "new_world"]
+__all__ = ["PARTS", "new_from_table", "new_world", "template"]
 
 WORLDS = ("fraud",)
+PARTS = ("payments", "chargebacks", "live", "truth.parquet")
+"""What a world writes beside its definition."""
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
 
 
@@ -39,12 +41,17 @@ def new_world(
             hint=f"`holdfast new {WORLDS[0]}`, or give your own table with --data and --label",
         )
     definition = folder / f"{name}.py"
-    _may_write(definition, force)
+    for path in (definition, *(folder / part for part in PARTS)):
+        _may_write(path, force)
     folder.mkdir(parents=True, exist_ok=True)
     report = fraud_world(folder, payments=payments, seed=seed, progress=progress)
-    text = files("holdfast.cli").joinpath("templates", f"{name}.py.txt").read_text("utf-8")
-    definition.write_text(text, encoding="utf-8")
+    definition.write_text(template(name), encoding="utf-8")
     return report
+
+
+def template(name: str) -> str:
+    """Return the text of the definition that comes with a world."""
+    return files("holdfast.cli").joinpath("templates", f"{name}.py.txt").read_text("utf-8")
 
 
 def new_from_table(

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from holdfast.cli.output import Output
-from holdfast.errors import HoldfastError, InternalError
+from holdfast.errors import HoldfastError, InternalError, StoreError
 
 __all__ = ["Session", "moment", "verb"]
 
@@ -65,7 +65,9 @@ def _bounded(
     arguments: dict[str, Any],
 ) -> int:
     try:
-        return function(session, **arguments) or 0
+        code = function(session, **arguments) or 0
+        out.flush()
+        return code
     except HoldfastError as error:
         out.error(error)
         return error.exit_code
@@ -76,6 +78,16 @@ def _bounded(
         return 0
     except click.exceptions.ClickException:
         raise
+    except OSError as error:
+        failed = StoreError(
+            f"a file could not be read or written: {error.strerror or error}",
+            code="HF713",
+            site=str(error.filename) if error.filename else None,
+            hint="see that the folder exists, has room, and that you may write there",
+        )
+        failed.__cause__ = error
+        out.error(failed)
+        return failed.exit_code
     except Exception as error:
         broken = InternalError(
             f"{type(error).__name__}: {error}",
@@ -84,8 +96,6 @@ def _bounded(
         )
         broken.__cause__ = error
         out.error(broken)
-        if out.debug:
-            raise
         return broken.exit_code
 
 

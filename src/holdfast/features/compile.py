@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from holdfast.core.settings import settings
+from holdfast.core.native import prepare_numba
 
 __all__ = ["cache_problem", "njit"]
 
 
-def _prepare() -> str:
-    """Switch vector math off and choose a cache folder; return why there is none, or ""."""
-    os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
-    wanted = settings().numba_cache
-    if wanted:
-        os.environ["NUMBA_CACHE_DIR"] = wanted
-    elif "NUMBA_CACHE_DIR" not in os.environ:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "holdfast"
-        os.environ["NUMBA_CACHE_DIR"] = str(home / "numba")
-    folder = Path(os.environ["NUMBA_CACHE_DIR"])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return ""
-    except OSError as error:
-        return f"{folder} cannot be written: {error.strerror or error}"
-
-
-cache_problem = _prepare()
+cache_problem = prepare_numba(Path(__file__).parent.glob("*.py"))
 """Why compiled code is not kept between processes; "" when it is."""
 
 import numba  # noqa: E402  (the environment must be set before Numba reads it)

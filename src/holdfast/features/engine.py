@@ -15,6 +15,7 @@ from holdfast.features.layout import (
     Layout,
     Operations,
     block_for,
+    copied,
     layout_of,
     scratch_for,
 )
@@ -143,7 +144,7 @@ class View:
     def _replay_range(
         self, part: tuple[int, int], operations: Operations, out: Floats, cached: bool
     ) -> int:
-        own = Layout(*(table.copy() for table in self._layout))  # threads share no counters
+        own = copied(self._layout)  # threads share no counters of references
         scratch, block = scratch_for(own), block_for(self.spec, BLOCK_ROWS)
         first, last = part
         return int(replay_keys(own, scratch, operations, block, first, last, cached, out))

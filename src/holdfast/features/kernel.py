@@ -291,9 +291,9 @@ def _fold_window(a, s, window, now, cached):
     hop, offset = a.levels[level, 0], a.windows[window, 2]
     start, stop, base = np.int64(0), s.tile_count[level], window * s.widest[0]
     if hop > 0 and stop > 0:
-        begin = np.int64(0)
+        begin = start
         if cached and s.closed_at[window, 0] >= 0 and s.closed_at[window, 2] == s.epoch[level]:
-            begin = min(max(s.closed_at[window, 0] - s.evicted[level], 0), stop)
+            begin = min(max(s.closed_at[window, 0] - s.evicted[level], start), stop)
         start = _find(a, s, level, _hop(now - offset - a.windows[window, 1], hop), begin)
         if offset > 0:
             stop = _find(a, s, level, _hop(now - offset, hop), start)

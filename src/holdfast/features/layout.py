@@ -17,6 +17,7 @@ __all__ = [
     "Operations",
     "Scratch",
     "block_for",
+    "copied",
     "layout_of",
     "scratch_for",
 ]
@@ -167,6 +168,11 @@ def layout_of(spec: ViewSpec, name: Floats) -> Layout:
         maps=_table(list(maps.items()), 2),
         name=name,
     )
+
+
+def copied(layout: Layout) -> Layout:
+    """Return tables with the same content and memory of their own."""
+    return layout._replace(**{name: table.copy() for name, table in layout._asdict().items()})
 
 
 def _aggregate_row(
