@@ -60,9 +60,9 @@ def write_quarantine(folder: Path, source: str, quarantine: Quarantine) -> Path 
         aside = path.with_suffix(".aside")
         quarantine.frame.write_parquet(aside)
         aside.rename(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(
-            f"the quarantine cannot be written: {error.strerror or error}",
+            f"the quarantine cannot be written: {getattr(error, 'strerror', None) or error}",
             code="HF602",
             site=str(path),
             hint="free space, or use a folder that can be written",

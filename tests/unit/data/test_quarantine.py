@@ -43,3 +43,15 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         write_quarantine(tmp_path / "quarantine", "Payment", broken(tmp_path))
     assert caught.value.code == "HF602" and caught.value.hint
+
+
+def test_a_full_disk_says_so_and_keeps_the_last_table(tmp_path: Path) -> None:
+    folder, rows = tmp_path / "quarantine", broken(tmp_path)
+    path = write_quarantine(folder, "Payment", rows)
+    if path is None or not Path("/dev/full").exists():
+        pytest.skip("this system has no device that is always full")
+    path.with_suffix(".aside").symlink_to("/dev/full")
+    with pytest.raises(StoreError) as caught:
+        write_quarantine(folder, "Payment", Quarantine(rows.frame.head(1)))
+    assert caught.value.code == "HF602" and "No space left" in caught.value.what
+    assert pl.read_parquet(path).equals(rows.frame)
