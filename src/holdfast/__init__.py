@@ -131,7 +131,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Load `Project` on first use, so that importing a definition stays light."""
     if name == "Project":
-        from importlib import import_module  # noqa: PLC0415
+        from importlib import import_module
 
         project = import_module("holdfast.loop.project").Project
         project.__module__ = "holdfast"

@@ -13,8 +13,8 @@ from holdfast.core.settings import settings
 __all__ = ["prepare_numba"]
 
 
-def prepare_numba(sources: Iterable[Path]) -> str:
-    """Set Numba up before it is imported; return why nothing can be kept on disk, or "".
+def prepare_numba(sources: Iterable[Path]) -> tuple[Path, str]:
+    """Set Numba up before it is imported; return its cache, and why nothing can be kept, or "".
 
     Vector math whose bits vary is switched off. The cache has a folder of its own for each
     content of `sources`: Numba looks at the file of a function only, not at those it calls, and
@@ -31,9 +31,9 @@ def prepare_numba(sources: Iterable[Path]) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return ""
+            return folder, ""
     except OSError as error:
-        return f"{folder} cannot be written: {error.strerror or error}"
+        return folder, f"{folder} cannot be written: {error.strerror or error}"
 
 
 def _user_cache() -> Path:

@@ -8,10 +8,10 @@ from typing import Any
 
 from holdfast.core.native import prepare_numba
 
-__all__ = ["cache_problem", "njit"]
+__all__ = ["cache_problem", "is_compiled", "njit"]
 
 
-cache_problem = prepare_numba(Path(__file__).parent.glob("*.py"))
+_cache, cache_problem = prepare_numba(Path(__file__).parent.glob("*.py"))
 """Why compiled code is not kept between processes; "" when it is."""
 
 import numba  # noqa: E402  (the environment must be set before Numba reads it)
@@ -30,3 +30,8 @@ def njit(function: Callable[..., Any]) -> Any:
         error_model="numpy",
         boundscheck=False,
     )
+
+
+def is_compiled() -> bool:
+    """Return whether compiled code of these sources is on the disk already."""
+    return not cache_problem and any(_cache.rglob("passes.*.nbi"))

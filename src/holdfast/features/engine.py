@@ -19,7 +19,7 @@ from holdfast.features.layout import (
     layout_of,
     scratch_for,
 )
-from holdfast.features.operators import ViewSpec
+from holdfast.features.operators import AggregateSpec, ViewSpec
 from holdfast.features.passes import (
     by_entity,
     read_packed,
@@ -28,7 +28,7 @@ from holdfast.features.passes import (
     update_packed,
 )
 
-__all__ = ["ABI", "ReplayResult", "View"]
+__all__ = ["ABI", "ReplayResult", "View", "warm_up"]
 
 ABI = 1
 """Goes up when the same spec and the same events leave other bits behind."""
@@ -57,7 +57,6 @@ class View:
     A state is bytes and belongs to whoever stores it; `b""` is the empty one. `replay` gives the
     same bits as `update` and `read` called for each row in turn.
 
-    >>> from holdfast.features.operators import AggregateSpec
     >>> spec = ViewSpec(1, (AggregateSpec("sum", 0, 3_600_000_000),))
     >>> view = View(spec)
     >>> state = view.update(b"", 0, np.array([2.0]))
@@ -218,3 +217,22 @@ def _balanced(starts: Ints, threads: int) -> list[tuple[int, int]]:
     wanted = [total * part // parts for part in range(1, parts)]
     cuts = [0, *np.searchsorted(starts, wanted).tolist(), keys]
     return [(low, high) for low, high in pairwise(cuts) if high > low] or [(0, 0)]
+
+
+def warm_up() -> None:
+    """Compile the engine, or read it from the disk, before somebody waits for it."""
+    view = View(ViewSpec(1, (AggregateSpec("count", -1, 3_600_000_000),)))
+    values = np.zeros((1, 1))
+    view.read(view.update(b"", 0, values[0]), 0, values[0])
+    rows = np.zeros(1, dtype=np.int64)
+    for states in (False, True):
+        view.replay(
+            entity=np.zeros(1, dtype=np.int32),
+            time=rows,
+            action=np.full(1, 3, dtype=np.int8),
+            value_row=rows,
+            values=values,
+            out_row=rows,
+            outputs=1,
+            states=states,
+        )

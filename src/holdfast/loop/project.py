@@ -20,7 +20,9 @@ from holdfast.define.load import load_file, load_folder
 from holdfast.define.use_case import UseCase
 from holdfast.errors import ContractError, NotFoundError
 from holdfast.features.backfill import backfill, is_current
+from holdfast.features.compile import is_compiled
 from holdfast.features.compile_plan import compile_plan
+from holdfast.features.engine import warm_up
 from holdfast.features.live import with_live
 from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
@@ -134,6 +136,11 @@ class Project:
         path, use_case = self.find(name)
         if use_case.name in self._histories:
             return self._histories[use_case.name]
+        if not is_compiled():
+            title = "compiling the feature engine, once on this machine"
+            with self.progress.step(title, total=1, unit="engines") as step:
+                warm_up()
+                step.advance(1)
         plan = compile_plan(use_case)
         loaded: dict[str, Loaded] = {}
         for source, schema in plan.schemas.items():
