@@ -30,9 +30,9 @@ from tests.simulation import crash_child, tiny
 
 SEED = 20_251
 KILLS = 16
-HTTP_KILLS = 4
+HTTP_KILLS = 3
 STEPS = 240
-HTTP_STEPS = 60
+HTTP_STEPS = 45
 REPEATED_MAX = 5
 SPINS_MAX = 40_000
 PATIENCE_S = 60  # a test that hangs must end; nothing waits for it to pass
