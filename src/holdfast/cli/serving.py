@@ -33,8 +33,7 @@ def serve(session: Session, name: str | None, *, host: str, port: int, version: 
 
     def ready(address: Any) -> None:
         out.line(f"serving {service.plan.use_case} version {service.bundle.version}")
-        out.line(f"  {address.url}/predict")
-        out.line(f"  {address.url}/docs")
+        out.line(f"  {address.url}/predict\n  {address.url}/docs")
         out.line("stop with Ctrl-C")
         out.result({"url": address.url, "version": service.bundle.version})
         out.flush()

@@ -402,7 +402,6 @@ def _numbers(values: pl.Series, column: InferredColumn) -> Floats:
 def _label_numbers(values: pl.Series, target: InferredColumn) -> Floats:
     if target.kind == "boolean" and target.words[0]:
         whole = values.cast(pl.Int64) if values.dtype.is_float() else values
-        text = whole.cast(pl.String)
-        hit = (text == target.words[0]).cast(pl.Float64)
+        hit = (whole.cast(pl.String) == target.words[0]).cast(pl.Float64)
         return np.asarray(hit.fill_null(float("nan")).to_numpy(), dtype=np.float64)
     return _numbers(values, target)

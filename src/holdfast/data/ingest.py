@@ -91,12 +91,9 @@ def load(
 
 def _typed(frame: pl.DataFrame, schema: SourceSchema) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return typed columns, and which values were there but unreadable."""
-    typed, unread = [], []
-    for column in schema.columns:
-        values, wrong = parse_column(column, frame.get_column(column.attr), schema)
-        typed.append(values)
-        unread.append(wrong.alias(column.attr))
-    return pl.DataFrame(typed), pl.DataFrame(unread)
+    pairs = [parse_column(c, frame.get_column(c.attr), schema) for c in schema.columns]
+    unread = [wrong.alias(typed.name) for typed, wrong in pairs]
+    return pl.DataFrame([typed for typed, _ in pairs]), pl.DataFrame(unread)
 
 
 def _broken_rows(frames: list[pl.DataFrame], files: list[str], broken: pl.Series) -> pl.DataFrame:

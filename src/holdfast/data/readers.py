@@ -161,12 +161,8 @@ def _odd_line(path: Path) -> str:
 
 
 def _empty(path: Path, schema: SourceSchema) -> ContractError:
-    return ContractError(
-        f"{path.name} is empty",
-        code="HF205",
-        site=str(path),
-        hint=f"it should have the columns of `{schema.name}`",
-    )
+    hint = f"it should have the columns of `{schema.name}`"
+    return ContractError(f"{path.name} is empty", code="HF205", site=str(path), hint=hint)
 
 
 def declared(frame: pl.DataFrame, schema: SourceSchema, where: str) -> pl.DataFrame:

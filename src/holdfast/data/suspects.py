@@ -123,8 +123,7 @@ def _rank_correlation(x: Floats, y: Floats) -> float:
     there = ~np.isnan(x)
     if there.sum() < 3:
         return 0.0
-    frame = pl.DataFrame({"x": x[there], "y": y[there]})
-    value = frame.select(pl.corr("x", "y", method="spearman")).item()
+    value = pl.select(pl.corr(pl.lit(x[there]), pl.lit(y[there]), method="spearman")).item()
     return 0.0 if value is None or np.isnan(value) else abs(float(value))
 
 

@@ -90,12 +90,9 @@ class Expr(Generic[T_co]):
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise DefinitionError(
-            "an expression has no truth value until it meets a row",
-            code="HF104",
-            site=Site.here(),
-            hint="write `hf.when(condition, then, otherwise)`; combine conditions with & and |",
-        )
+        what = "an expression has no truth value until it meets a row"
+        hint = "write `hf.when(condition, then, otherwise)`; combine conditions with & and |"
+        raise DefinitionError(what, code="HF104", site=Site.here(), hint=hint)
 
     def is_missing(self) -> Expr[bool]:
         """True where there is no value."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from holdfast.errors import Site
@@ -21,6 +23,14 @@ __all__ = [
     "value_drop",
     "value_gain",
 ]
+
+
+_COMPARES: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +53,7 @@ class Condition:
         >>> (rate("decline") <= 0.02).holds(0.01)
         True
         """
-        return {
-            "<": value < self.limit,
-            "<=": value <= self.limit,
-            ">": value > self.limit,
-            ">=": value >= self.limit,
-        }[self.op]
+        return _COMPARES[self.op](value, self.limit)
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,8 +145,7 @@ class View:
     ) -> int:
         own = copied(self._layout)  # threads share no counters of references
         scratch, block = scratch_for(own), block_for(self.spec, BLOCK_ROWS)
-        first, last = part
-        return int(replay_keys(own, scratch, operations, block, first, last, cached, out))
+        return int(replay_keys(own, scratch, operations, block, *part, cached, out))
 
     def _replay_states(
         self, operations: Operations, out: Floats, cached: bool
@@ -178,7 +177,7 @@ class View:
             raise StoreError(
                 "a feature state was made by another definition or version, or is damaged",
                 code="HF301",
-                hint="the state is rebuilt from the log: remove the folder `.holdfast/online`",
+                hint="start `holdfast serve` again: it is made again from history and the log",
             )
         return packed
 
@@ -211,8 +210,7 @@ def _packed_max(layout: Layout) -> int:
 
 def _balanced(starts: Ints, threads: int) -> list[tuple[int, int]]:
     """Return contiguous ranges of keys with about the same number of operations."""
-    keys = len(starts) - 1
-    total = int(starts[-1])
+    keys, total = len(starts) - 1, int(starts[-1])
     parts = max(1, min(threads, total // 50_000 + 1))
     wanted = [total * part // parts for part in range(1, parts)]
     cuts = [0, *np.searchsorted(starts, wanted).tolist(), keys]

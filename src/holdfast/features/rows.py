@@ -80,8 +80,7 @@ class Builder:
         self._constants: list[float] = []
         self._zones: list[str] = []
         self._code: list[int] = []
-        self._outputs = 0
-        self._depth = 0
+        self._outputs = self._depth = 0
 
     def input(self, name: str) -> None:
         """Push the value of an input."""

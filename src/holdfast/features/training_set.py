@@ -254,10 +254,9 @@ def _inputs(names: tuple[str, ...], each: Table, outputs: list[Floats], rows: sl
 
 
 def _run_rows(program: Any, each: Table, outputs: list[Floats]) -> Floats:
-    rows = len(each.event_us)
-    values = np.empty((rows, program.outputs), dtype=np.float64)
-    for start in range(0, rows, CHUNK_ROWS):
-        chunk = slice(start, min(start + CHUNK_ROWS, rows))
+    values = np.empty((len(each), program.outputs), dtype=np.float64)
+    for start in range(0, len(each), CHUNK_ROWS):
+        chunk = slice(start, min(start + CHUNK_ROWS, len(each)))
         values[chunk] = run(program, _inputs(program.inputs, each, outputs, chunk))
     return values
 

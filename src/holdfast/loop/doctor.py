@@ -76,8 +76,7 @@ def _writable(folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=folder):
             return Finding("project folder", "can be written", True)
     except OSError as error:
-        state = f"cannot be written: {error.strerror or error}"
-        return Finding("project folder", state, False, "use a folder that can be written")
+        return Finding("project folder", str(error), False, "use a folder that can be written")
 
 
 def _space(folder: Path) -> Finding:

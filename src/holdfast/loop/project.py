@@ -24,7 +24,7 @@ from holdfast.features.compile import is_compiled
 from holdfast.features.compile_plan import compile_plan
 from holdfast.features.engine import warm_up
 from holdfast.features.live import with_live
-from holdfast.features.log import SPACES
+from holdfast.features.log import SPACES, open_spaces
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, verify_history
 from holdfast.features.plan import Plan
@@ -207,9 +207,8 @@ class Project:
         """Return the training set of history alone, built once."""
         name = history.use_case.name
         if name not in self._built:
-            self._built[name] = build_training_set(
-                history.plan, history.tables, progress=self.progress
-            )
+            built = build_training_set(history.plan, history.tables, progress=self.progress)
+            self._built[name] = built
         return self._built[name]
 
     def verify(
@@ -415,7 +414,7 @@ class Project:
         url = self.config.online or f"lmdb://{self._online_path(plan)}"
         store = open_online(url, spaces=SPACES, exclusive=exclusive)
         try:
-            yield OnlineFeatures(plan), store
+            yield OnlineFeatures(plan), open_spaces(store)
         finally:
             store.close()
 
