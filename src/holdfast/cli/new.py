@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -82,6 +83,8 @@ def new(
     out.line(f"label: {inferred.label.column}, {inferred.task}")
     if inferred.label.words[0]:
         out.line(f"  true is {inferred.label.words[0]!r}, false is {inferred.label.words[1]!r}")
+    kept = [one for one in inferred.columns if not one.left_out]
+    out.table(("column", "kind", "missing"), [_described(one) for one in kept])
     for column in inferred.columns:
         if column.left_out:
             out.line(f"left out: {column.attr}: {column.left_out}")
@@ -89,12 +92,24 @@ def new(
         out.line(
             "no time: the split is random, and every figure says so; give --time if there is one"
         )
-    out.line("edit what a decision is worth, then: " + f"`holdfast train {name}`")
+    out.line("its amounts are an example: edit what a decision is worth")
+    out.line(f"next: `holdfast check {name}` and `holdfast train {name}`")
     out.result(
         {
             "file": str(path),
             "rows": inferred.rows,
             "task": inferred.task,
+            "columns": {c.attr: c.kind for c in kept},
             "left_out": {c.attr: c.left_out for c in inferred.columns if c.left_out},
         }
     )
+
+
+def _described(column: Any) -> list[str]:
+    bounds = " ".join(f"{name} {bound:g}" for name, bound in column.bounds)
+    kind = column.kind.replace("_", " ")
+    return [
+        column.attr,
+        f"{kind}, {bounds}" if bounds else kind,
+        "allowed" if column.nullable else "not allowed",
+    ]

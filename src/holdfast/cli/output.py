@@ -6,7 +6,9 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ __all__ = ["Output", "TerminalProgress", "money", "number", "plain"]
 
 WIDTH = 80
 WIDTH_MAX = 120
+SLOW = 10
+"""Units per second below which a rate needs a digit behind the point."""
 
 
 def money(amount: float | None, currency: str = "") -> str:
@@ -66,7 +70,7 @@ class Output:
     def line(self, text: str = "") -> None:
         """Write one line for people; nothing in JSON."""
         if not self.as_json:
-            print(text)
+            print(_wrapped(text) if sys.stdout.isatty() else text)
 
     def result(self, content: Any) -> None:
         """Write the result for programs; nothing for people, who have read the lines."""
@@ -130,6 +134,22 @@ class Output:
         return TerminalProgress(quiet=self.as_json)
 
 
+def _speed(rate: float) -> str:
+    """Return a rate with a digit behind the point where it would say nothing without one."""
+    return f"{rate:,.0f}" if rate >= SLOW else f"{rate:,.1f}"
+
+
+def _wrapped(text: str) -> str:
+    """Return a line as a terminal shows it well: broken between words, further lines set in."""
+    width = min(max(shutil.get_terminal_size().columns, WIDTH), WIDTH_MAX)
+    if len(text) <= width:
+        return text
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    return textwrap.fill(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _numeric(cell: str) -> bool:
     return not cell or cell[0] in "-+0123456789"
 
@@ -154,7 +174,7 @@ class TerminalProgress:
         done = counted.done or (total or 0)
         self.rates[title] = done / seconds
         if not self.quiet and not sys.stderr.isatty():
-            rate = f", {done / seconds:,.0f} {unit}/s" if unit and done else ""
+            rate = f", {_speed(done / seconds)} {unit}/s" if unit and done else ""
             print(f"{title}: {done:,} {unit} in {seconds:.1f} s{rate}", file=sys.stderr)
 
     def note(self, text: str) -> None:
@@ -176,7 +196,7 @@ class TerminalProgress:
             def show(done: int) -> None:
                 speed = done / max(monotonic_s() - began, 1e-9)
                 share = f"{done / total:4.0%} " if total else ""
-                progress.update(task, completed=done, rate=f"{share}{speed:,.0f} {unit}/s")
+                progress.update(task, completed=done, rate=f"{share}{_speed(speed)} {unit}/s")
 
             counted.show = show
             yield counted

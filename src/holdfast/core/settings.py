@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from holdfast.errors import ConfigError
+
 __all__ = ["Settings", "settings"]
 
 
@@ -20,9 +22,24 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
+    """Return the settings of this process.
+
+    Raises:
+        ConfigError: HF714 when one of them cannot be read.
+    """
     return Settings(
-        threads=int(os.environ.get("HOLDFAST_THREADS", "0")) or (os.cpu_count() or 1),
+        threads=_threads(os.environ.get("HOLDFAST_THREADS", "0")) or (os.cpu_count() or 1),
         numba_cache=os.environ.get("HOLDFAST_NUMBA_CACHE", ""),
         data=os.environ.get("HOLDFAST_DATA", ""),
     )
+
+
+def _threads(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ConfigError(
+            f'HOLDFAST_THREADS is "{text}", which is no number of threads',
+            code="HF714",
+            site="the environment",
+            hint="set it to a whole number, such as 2; 0 takes every core",
+        )
+    return int(text)

@@ -11,9 +11,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.features.compile import cache_problem
+from holdfast.features.log import SPACES
 from holdfast.loop.project import Project
+from holdfast.stores.open import open_online
 
 __all__ = ["Finding", "examine"]
 
@@ -42,6 +44,7 @@ def examine(folder: Path) -> list[Finding]:
     found.append(Finding("definitions", ", ".join(use_cases) or "none", True))
     for name in use_cases:
         found.append(_attempt(f"{name}: definition", partial(_checked, project, name)))
+        found.append(_attempt(f"{name}: state", partial(_state, project, name)))
         if project.models(name):
             proved = _attempt(f"{name}: model", partial(_proved, project, name))
             found.append(proved)
@@ -96,6 +99,23 @@ def _checked(project: Project, name: str) -> str:
     (found,) = project.check(name)
     found.raise_for_faults()
     return f"ok, {len(found.gaps)} parts cannot run yet" if found.gaps else "ok"
+
+
+def _state(project: Project, name: str) -> str:
+    """Say whether the online state is free, or which process holds it; a lock is never stale.
+
+    The system gives a lock back when its process ends, however it ends.
+    """
+    folder = project.home / "online" / name
+    if project.config.online or not folder.exists():
+        return "made on the first `holdfast serve`" if not folder.exists() else "kept elsewhere"
+    try:
+        open_online(f"lmdb://{folder}", spaces=SPACES, exclusive=True).close()
+    except StoreError as error:
+        if error.code != "HF607":
+            raise
+        return f"in use: {error.what}"
+    return "can be opened, no process holds it"
 
 
 def _proved(project: Project, name: str) -> str:

@@ -56,6 +56,30 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "100%" in terminal.getvalue() and "events/s" in terminal.getvalue()
 
 
+def test_a_slow_rate_still_says_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moments = iter((10.0, 12.0))
+    monkeypatch.setattr("holdfast.cli.output.monotonic_s", lambda: next(moments))
+    with TerminalProgress().step("training", total=1, unit="fits") as step:
+        step.advance(1)
+    assert capsys.readouterr().err == "training: 1 fits in 2.0 s, 0.5 fits/s\n"
+
+
+def test_lines_are_broken_between_words_only_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "  because " + "words and more " * 12
+    for stream, lines in ((io.StringIO(), 1), (Terminal(), 3)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setenv("COLUMNS", "80")
+        Output("x", as_json=False).line(text)
+        said = stream.getvalue().splitlines()
+        assert len(said) == lines
+        assert " ".join(said).split() == text.split()
+        assert lines == 1 or max(map(len, said)) <= 80
+
+
 def test_tables_keep_to_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [["a name", "1,234.50", "words " * 30], ["b", "-3", "few [words]"]]
     Output("x", as_json=False).table(("name", "worth", "about"), rows)

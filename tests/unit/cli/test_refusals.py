@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,11 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str, str]] = {
     "bad moment": (("train", "--from", "soon"), 2, "HF712", "2026-01-31"),
     "half a range": (("train", "--from", "2026-01-31"), 2, "HF712", "--test-to"),
     "unknown use case": (("train", "card-fruad"), 2, "HF701", "card-fraud"),
-    "no model yet": (("evaluate",), 2, "HF410", "train"),
-    "serve without a model": (("serve",), 2, "HF410", "train"),
-    "predict without a model": (("predict", "card-fraud", "a.csv", "b.csv"), 2, "HF410", "train"),
+    "no model yet": (("evaluate",), 2, "HF610", "train"),
+    "serve without a model": (("serve",), 2, "HF610", "train"),
+    "predict without a model": (("predict", "card-fraud", "a.csv", "b.csv"), 2, "HF610", "train"),
     "never served": (("explain", "card-fraud", "p_1"), 2, "HF504", "serve"),
-    "no such version": (("models", "card-fraud", "--promote", "9"), 2, "HF410", ""),
+    "no such version": (("models", "card-fraud", "--promote", "9"), 2, "HF610", ""),
     "no Parquet": (("features", "--out", "x.csv"), 2, "HF705", ".parquet"),
     "no such world": (("new", "froud"), 2, "HF706", "--data"),
     "label without data": (("new", "fraud", "--label", "x"), 2, "HF712", "--data"),
@@ -191,7 +190,7 @@ def test_version_help_and_no_verb() -> None:
 
 
 def test_a_reader_that_left_is_no_error(world: Path) -> None:
-    command = [*MODULE, "audit", "--json", "--project", str(world)]
+    command = [*MODULE, "check", "--json", "--project", str(world)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
@@ -204,4 +203,11 @@ def test_a_process_of_its_own_ends_with_the_same_codes(tmp_path: Path) -> None:
     assert spawn("tain").code == 2
     said = spawn("train", "--project", tmp_path)
     assert said.code == 2 and said.err.startswith("NotFoundError: ")
-    assert signal.SIGTERM  # what stops `serve` is under test in test_verbs
+
+
+def test_a_setting_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_THREADS", "many")
+    said = spawn("doctor", "--project", tmp_path)
+    assert said.code == 2 and "[HF714]" in said.err and "many" in said.err
