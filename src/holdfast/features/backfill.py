@@ -19,7 +19,7 @@ from holdfast.features.plan import ViewPlan
 from holdfast.features.training_set import view_ops
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["backfill", "comparable_from", "history_fingerprint", "is_current"]
+__all__ = ["backfill", "comparable_from", "forget", "history_fingerprint", "is_current"]
 
 BATCH_KEYS = 50_000
 BATCH_RECORDS = 5_000
@@ -59,8 +59,11 @@ def backfill(
     """
     clock = history_clock_us(tables)
     with store.transaction(write=True) as txn:
+        since = txn.get("meta", b"since")
         for space in DERIVED:
             txn.clear(space)
+        if since is not None:
+            txn.put("meta", b"since", since)
         behind = online.log.next_offset(txn)
     head = Head(clock, max(behind, sum(table.frame.height for table in tables.values())))
     labels = [label_of_rows(label, tables, until_us=NEVER_US - 1) for label in online.plan.labels]
@@ -76,16 +79,23 @@ def backfill(
     with store.transaction(write=True) as txn:
         online.log.set_head(txn, head)
         txn.put("meta", b"version", b"1")
-        txn.put("meta", b"since", head.next_offset.to_bytes(8))
-        txn.put("meta", b"history", history_fingerprint(online, tables).encode())
+        made_of = history_fingerprint(online, tables).encode()
+        if since is None or since[8:] != made_of:  # what was served before had another state
+            txn.put("meta", b"since", head.next_offset.to_bytes(8) + made_of)
+        txn.put("meta", b"history", made_of)
     store.sync()
     return head
+
+
+def forget(txn: Transaction) -> None:
+    """Let the next start make the state again, because some of it is damaged."""
+    txn.delete("meta", b"history")
 
 
 def comparable_from(txn: Transaction) -> int:
     """Return the first offset that was served on the history and the plan of now."""
     found = txn.get("meta", b"since")
-    return int.from_bytes(found) if found else 0
+    return int.from_bytes(found[:8]) if found else 0
 
 
 def _content(table: Table) -> list[Any]:

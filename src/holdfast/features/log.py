@@ -13,7 +13,7 @@ from holdfast.define.schema import SourceSchema
 from holdfast.errors import StoreError
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["EVENT", "OUTCOME", "SPACES", "Head", "Log", "Record"]
+__all__ = ["EVENT", "OUTCOME", "SPACES", "Head", "Log", "Record", "open_spaces"]
 
 SPACES = ("log", "state", "pending", "label", "seen", "meta", "predictions")
 """The spaces of an online store that holds a log and the state folded from it."""
@@ -165,6 +165,6 @@ def open_spaces(store: OnlineStore) -> OnlineStore:
         raise StoreError(
             f"the online store has format {version!r}; this version reads format 1",
             code="HF305",
-            hint="move the folder aside; it is rebuilt from the log",
+            hint="serve with the version that made it; the folder holds the log, keep it",
         )
     return store

@@ -6,6 +6,7 @@ import difflib
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from holdfast.errors import (
     NotFoundError,
     StoreError,
 )
+from holdfast.features.backfill import forget
 from holdfast.features.online import OnlineFeatures
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
 from holdfast.stores.base import OnlineStore, Transaction
@@ -33,6 +35,8 @@ __all__ = ["ROWS_MAX", "Service"]
 
 ROWS_MAX = 100
 """Rows in one request; more belong into a file."""
+
+DAMAGED_STATE = "HF301"
 
 COUNTED = (
     "predictions", "fallbacks", "failures", "not_logged", "events", "outcomes", "repeated"
@@ -84,6 +88,7 @@ class Service:
             with self.store.transaction(write=True) as txn:
                 decided = [self._decide(txn, row, now_us) for row in rows]
         except (StoreError, InternalError) as error:
+            self._distrust(error)
             if not self.bundle.fallback:
                 raise
             self._complain(error)
@@ -118,8 +123,12 @@ class Service:
                 else f"its sources are {', '.join(self.plan.schemas)}",
             )
         rows = self._checked(schema, data, self.clock.now_us(), labels=True)
-        with self.store.transaction(write=True) as txn:
-            accepted = [self.online.replay(txn, source, row) for row in rows]
+        try:
+            with self.store.transaction(write=True) as txn:
+                accepted = [self.online.replay(txn, source, row) for row in rows]
+        except StoreError as error:
+            self._distrust(error)
+            raise
         repeated = sum(one.repeated for one in accepted)
         self.counts["repeated"] += repeated
         self.counts["events"] += len(accepted) - repeated
@@ -234,6 +243,12 @@ class Service:
         except StoreError:
             return [msgspec.structs.replace(one, logged=False) for one in decided]
         return decided
+
+    def _distrust(self, error: HoldfastError) -> None:
+        """Where state is damaged, let the next start make it again from history and the log."""
+        if error.code == DAMAGED_STATE:
+            with suppress(StoreError), self.store.transaction(write=True) as txn:
+                forget(txn)
 
     def _count(self, decided: list[Prediction]) -> None:
         for one in decided:

@@ -338,16 +338,37 @@ def test_without_a_fallback_a_failing_store_is_a_503(
     assert client.post("/predict", ROW).status == 200
 
 
-def test_corrupt_state_leaves_the_decision_to_the_fallback(client: Client) -> None:
-    client.post("/predict", ROW)
-    store = client.service.store
-    with store.transaction(write=True) as txn:
-        for key, value in list(txn.scan("state")):
-            txn.put("state", key, value[: len(value) // 2])
-    said = client.post("/predict", {**ROW, "payment_id": "n2"}).json
-    assert (said["by"], said["logged"]) == ("fallback", True)
-    assert client.get(f"/explain/{said['prediction_id']}").json["failure"] == said["failure"]
-    assert client.get("/ready").status == 200
+@pytest.mark.parametrize("kept", [1, 7, 24, 25, 48])
+def test_damaged_state_is_answered_by_the_fallback_and_then_made_again(
+    folder: Path, kept: int
+) -> None:
+    with opened(folder) as client:
+        first = client.post("/predict", ROW).json
+        with client.service.store.transaction(write=True) as txn:
+            for key, value in list(txn.scan("state")):
+                txn.put("state", key, value[:kept])
+        said = client.post("/predict", {**ROW, "payment_id": "n2"}).json
+        assert (said["by"], said["logged"]) == ("fallback", True)
+        assert client.get(f"/explain/{said['prediction_id']}").json["failure"] == said["failure"]
+        assert client.get("/ready").status == 200
+        told = client.post("/event/Payment", {**ROW, "payment_id": "e1"})
+        assert (told.status, told.code) == (503, "HF301")
+    with opened(folder) as client:
+        assert client.post("/predict", ROW).json == {**first, "repeated": True}
+        again = client.post("/predict", {**ROW, "payment_id": "n2"}).json
+        assert (again["by"], again["repeated"]) == ("model", False)
+        explained = client.get(f"/explain/{again['prediction_id']}").json
+        assert explained["features"]["count_1d"] == 1
+    served = Project(folder, clock=FixedClock(tiny.NOW + 40 * tiny.DAY)).verify()["served"]
+    assert served is not None and (served.rows, served.differ) == (2, 0)
+
+
+def test_a_store_of_another_version_is_left_alone(folder: Path) -> None:
+    with opened(folder) as client, client.service.store.transaction(write=True) as txn:
+        txn.put("meta", b"version", b"2")
+    with pytest.raises(StoreError) as raised, opened(folder):
+        pass
+    assert raised.value.code == "HF305"
 
 
 def test_an_unexpected_fault_is_a_500_with_the_request_id(
