@@ -40,7 +40,11 @@ def serve(session: Session, name: str | None, *, host: str, port: int, version: 
 
     with project.service(name, version) as service:
         run(application(service), host=host, port=port, on_ready=ready)
-        out.line(", ".join(f"{count:,} {what}" for what, count in service.counts.items()))
+        out.line(", ".join(f"{count:,} {_words(what)}" for what, count in service.counts.items()))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 @click.command()
@@ -59,7 +63,7 @@ def predict(
     """
     out = session.out
     counts = session.project().predict_file(name, source, target, version=version)
-    out.line(", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    out.line(", ".join(f"{count:,} {_words(what)}" for what, count in counts.items()))
     out.line(f"written to {target}")
     out.result({**counts, "file": str(target)})
 

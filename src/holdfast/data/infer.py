@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,7 +233,10 @@ def _attrs(names: list[str]) -> dict[str, str]:
     """Return a Python name for each column, unique, in lower case."""
     found: dict[str, str] = {}
     for name in names:
-        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+        plain = "".join(
+            c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)
+        )
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain)
         attr = re.sub(r"[^0-9a-z]+", "_", snake.lower()).strip("_") or "column"
         if attr[0].isdigit() or keyword.iskeyword(attr) or attr in RESERVED:
             attr = f"{attr}_" if not attr[0].isdigit() else f"c_{attr}"
