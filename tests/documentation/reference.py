@@ -90,7 +90,7 @@ def _default(value: object) -> str:
 
 def command_line(group: click.Group) -> dict[str, str]:
     """One page for each verb, and `index` for all of them."""
-    context = click.Context(group, info_name="holdfast")
+    context = click.Context(group, info_name="holdfast", **group.context_settings)
     verbs = {name: group.get_command(context, name) for name in group.list_commands(context)}
     shown = {name: verb for name, verb in verbs.items() if verb is not None and not verb.hidden}
     index = [CLI_HEAD, "| verb | what it does |", "|---|---|"]
@@ -107,7 +107,8 @@ def command_line(group: click.Group) -> dict[str, str]:
 def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
     """What `--help` prints, at a width of its own, so that no terminal changes the page."""
     width = {"terminal_width": HELP_COLUMNS, "max_content_width": HELP_COLUMNS}
-    context = click.Context(command, info_name=name, parent=parent, **width)
+    given = {**command.context_settings, **width}
+    context = click.Context(command, info_name=name, parent=parent, **given)
     lines = command.get_help(context).splitlines()
     return "\n".join(line.rstrip() for line in lines).strip()
 
