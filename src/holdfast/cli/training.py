@@ -45,7 +45,10 @@ def train(
     show_report(out, trained.result.report)
     record = trained.record
     out.line(f"registered: {record.name} version {record.version} ({record.status})")
-    out.line(f"next: `holdfast serve {record.name}`")
+    step = (
+        f"models {record.name} --promote {record.version}" if candidate else f"serve {record.name}"
+    )
+    out.line(f"next: `holdfast {step}`")
     out.result({"version": record.version, "status": record.status, **trained.result.as_dict()})
 
 
@@ -125,6 +128,9 @@ def show_report(out: Output, report: dict[str, Any]) -> None:
     rates = report["final"][chosen]["rates"]
     shares = ", ".join(f"{name} {share:.1%}" for name, share in rates.items())
     out.line(f"chosen: {chosen}" + (f" ({shares})" if shares else ""))
+    worths = {name: one["per_1000"]["value"] for name, one in report["final"].items()}
+    if any(worth > worths[chosen] for worth in worths.values()):
+        out.line("it earned most on the tests before; on this last one nothing is chosen")
     out.line(f"{report['shipped']['words']}")
 
 
