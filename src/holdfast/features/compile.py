@@ -34,4 +34,7 @@ def njit(function: Callable[..., Any]) -> Any:
 
 def is_compiled() -> bool:
     """Return whether compiled code of these sources is on the disk already."""
-    return not cache_problem and any(_cache.rglob("passes.*.nbi"))
+    try:
+        return not cache_problem and any(_cache.rglob("passes.*.nbi"))
+    except OSError:  # a folder that cannot be read keeps nothing for us
+        return False
