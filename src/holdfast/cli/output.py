@@ -175,7 +175,8 @@ class TerminalProgress:
         self.rates[title] = done / seconds
         if not self.quiet and not sys.stderr.isatty():
             rate = f", {_speed(done / seconds)} {unit}/s" if unit and done else ""
-            print(f"{title}: {done:,} {unit} in {seconds:.1f} s{rate}", file=sys.stderr)
+            amount = f"{done:,} {unit} in " if unit else ""
+            print(f"{title}: {amount}{seconds:.1f} s{rate}", file=sys.stderr)
 
     def note(self, text: str) -> None:
         """Say one line in passing."""

@@ -28,6 +28,7 @@ CATEGORIES_LISTED_MAX = 30
 CATEGORY_SHARE_MAX = 0.5
 TOKENS = ("?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "-")
 POSITIVE_WORDS = ("1", "true", "yes", "y", "t", "positive", "churned", "default", ">50k")
+RUNNING_ROWS_MIN = 50
 TEXT_LENGTH = 40
 UNREADABLE_SHARE_MAX = 0.5
 MICROSECONDS_MIN = 10**14
@@ -357,11 +358,21 @@ def _own_key(columns: list[InferredColumn], frame: pl.DataFrame, key: str) -> li
             continue
         unique = values.null_count() == 0 and values.n_unique() == len(values)
         named = bool(_ID.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column.column)))
+        named = named or (unique and _is_running(values))
         roles = ("event_time", "entity", "none", "time", "boolean")
         if unique and named and column.kind not in roles and not values.dtype.is_float():
             own = InferredColumn(attr=column.attr, column=column.column, kind="own_key")
             return [*columns[:at], own, *columns[at + 1 :]]
     return columns
+
+
+def _is_running(values: pl.Series) -> bool:
+    """Return whether whole numbers count the rows from 0 or 1: a name, not a measurement."""
+    if not values.dtype.is_integer():
+        return False
+    numbers = values.cast(pl.Int64).to_numpy()
+    first, last = int(numbers.min()), int(numbers.max())
+    return len(numbers) > RUNNING_ROWS_MIN and first in (0, 1) and last - first == len(numbers) - 1
 
 
 def _suspects(

@@ -138,7 +138,7 @@ class Project:
             return self._histories[use_case.name]
         if not is_compiled():
             title = "compiling the feature engine, once on this machine"
-            with self.progress.step(title, total=1, unit="engines") as step:
+            with self.progress.step(title, total=1) as step:
                 warm_up()
                 step.advance(1)
         plan = compile_plan(use_case)

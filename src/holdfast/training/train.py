@@ -263,13 +263,13 @@ def _findings(
 def _told_shipped(split: Split, shipped: Pipeline, tested: Pipeline) -> dict[str, Any]:
     same = shipped is tested
     begins = split.final.test_from_us
-    before = f" known before {iso(begins)}" if begins > FIRST_US else ""
+    before = f" known before {iso(begins)[:10]}" if begins > FIRST_US else ""
     words = (
         "the figures belong to the model that ships"
         if same
         else "the figures belong to the model tested, which learnt from "
-        f"{len(split.final.train)} rows{before}; the model that ships is the same candidate, "
-        f"learnt once more from all {len(split.matured)} rows whose label has matured"
+        f"{len(split.final.train):,} rows{before}; the model that ships is the same candidate, "
+        f"learnt once more from all {len(split.matured):,} rows whose label has matured"
     )
     return {
         "rows": len(split.final.train) if same else len(split.matured),
