@@ -61,11 +61,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing Holdfast in $(VENV) (once, about a minute) ..."
+	@echo "Installing Holdfast in $(VENV) and compiling its engine (once, about a minute) ..."
 	@$(PIP) -e .
+	@$(BIN)/python -m holdfast.features.warm_up
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing Holdfast and its test tools in $(VENV) (once, about a minute) ..."
+	@echo "Installing Holdfast and its test tools in $(VENV) and compiling its engine (once, about a minute) ..."
 	@$(PIP) -e '.[dev]'
+	@$(BIN)/python -m holdfast.features.warm_up
 	@touch $@ $(RUNTIME)

@@ -22,13 +22,13 @@ from holdfast.errors import ContractError, NotFoundError
 from holdfast.features.backfill import backfill, is_current
 from holdfast.features.compile import is_compiled
 from holdfast.features.compile_plan import compile_plan
-from holdfast.features.engine import warm_up
 from holdfast.features.live import with_live
 from holdfast.features.log import SPACES, open_spaces
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, verify_history
 from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet, build_training_set
+from holdfast.features.warm_up import warm_up
 from holdfast.loop.audit_history import audit_history
 from holdfast.loop.config import Config, read_config
 from holdfast.loop.model_training import Trained, train_and_register

@@ -1,0 +1,28 @@
+"""Compiling everything once, before somebody waits: `python -m holdfast.features.warm_up`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from holdfast.features import engine
+from holdfast.features.labels import KINDS, aggregate_ahead
+from holdfast.features.rows import Builder, run
+
+__all__ = ["warm_up"]
+
+
+def warm_up() -> None:
+    """Compile the engine, row programs and labels, or read them from the disk."""
+    engine.warm_up()
+    builder = Builder()
+    builder.const(1.0)
+    builder.output()
+    run(builder.build(), np.empty((1, 0)))
+    whole, span = np.zeros(1, dtype=np.int64), np.array([0, 1], dtype=np.int64)
+    aggregate_ahead(
+        KINDS["any"], whole, whole, whole, whole, span, whole, whole, whole, np.ones(1), 1
+    )
+
+
+if __name__ == "__main__":
+    warm_up()
