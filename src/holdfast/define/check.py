@@ -201,6 +201,13 @@ def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -
     else:
         if aggregate.over != ALL_TIME:
             yield from duration_fault(aggregate.over, aggregate.site)
+        elif aggregate.offset:
+            yield fault(
+                f"`{name}` moves all time back by {aggregate.offset}",
+                code="HF105",
+                site=aggregate.site,
+                hint='`offset=` moves a window such as `over="7d"`; leave it out with `over="all"`',
+            )
         if aggregate.offset:
             yield from duration_fault(aggregate.offset, aggregate.site)
     yield from _type_faults(name, aggregate)

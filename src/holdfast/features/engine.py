@@ -34,6 +34,8 @@ ABI = 1
 """Goes up when the same spec and the same events leave other bits behind."""
 
 STATE_BATCH_BYTES = 16 << 20
+OPERATIONS_PER_THREAD = 50_000
+"""Operations below which another thread does not pay."""
 BLOCK_ROWS = 8_192
 """Operations that are copied side by side before the kernel runs them."""
 
@@ -54,8 +56,9 @@ class ReplayResult:
 class View:
     """One view: rows of one source folded per key.
 
-    A state is bytes and belongs to whoever stores it; `b""` is the empty one. `replay` gives the
-    same bits as `update` and `read` called for each row in turn.
+    One view is for one thread: it unpacks states into memory of its own (`replay` takes care of
+    its threads by itself). A state is bytes and belongs to whoever stores it; `b""` is the empty
+    one. `replay` gives the same bits as `update` and `read` called for each row in turn.
 
     >>> spec = ViewSpec(1, (AggregateSpec("sum", 0, 3_600_000_000),))
     >>> view = View(spec)
@@ -211,7 +214,7 @@ def _packed_max(layout: Layout) -> int:
 def _balanced(starts: Ints, threads: int) -> list[tuple[int, int]]:
     """Return contiguous ranges of keys with about the same number of operations."""
     keys, total = len(starts) - 1, int(starts[-1])
-    parts = max(1, min(threads, total // 50_000 + 1))
+    parts = max(1, min(threads, total // OPERATIONS_PER_THREAD + 1))
     wanted = [total * part // parts for part in range(1, parts)]
     cuts = [0, *np.searchsorted(starts, wanted).tolist(), keys]
     return [(low, high) for low, high in pairwise(cuts) if high > low] or [(0, 0)]

@@ -23,6 +23,8 @@ Ints = npt.NDArray[np.int64]
 def zone_offsets(zone: str) -> tuple[Ints, Ints]:
     """Return when a zone's offset begins to hold, and the offset: int64[k] us each, ascending.
 
+    Known from 1970 to 2070; before and after, the first and the last offset go on.
+
     Raises:
         DefinitionError: HF127 when there is no such zone.
     """

@@ -122,6 +122,11 @@ def test_a_wrong_feature_is_named(code: str, tmp_path: Path) -> None:
     assert fault.hint
 
 
+def test_all_time_has_no_offset(tmp_path: Path) -> None:
+    feature = "x = Payment.by(Card).count(over='all', offset='7d')"
+    assert codes(definition(tmp_path, features=feature)) == ["HF105"]
+
+
 SOURCE_FAULTS = {
     "HF106": "other_card = hf.Key(Card)\n    x = 1",
     "HF115": "size = hf.Float(ge=2, le=1)",
