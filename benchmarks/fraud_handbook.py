@@ -19,7 +19,7 @@ from holdfast.core.clock import monotonic_s, parse_time
 from holdfast.features.training_set import TrainingSet
 from holdfast.models.open import open_model
 from holdfast.training.metrics import auc, average_precision
-from holdfast.training.train import train
+from holdfast.training.train import TrainResult, train
 
 DEFINITION = Path(__file__).parent / "definitions" / "fraud_handbook.py"
 TRAIN = (parse_time("2018-07-25"), parse_time("2018-08-01"))
@@ -73,10 +73,10 @@ def allowed(rows: TrainingSet) -> np.ndarray:
     return keep
 
 
-def _figures(report: Report, result: object, kept: TrainingSet, name: str) -> None:
-    final = result.report["final"][name]  # type: ignore[attr-defined]
+def _figures(report: Report, result: TrainResult, kept: TrainingSet, name: str) -> None:
+    final = result.report["final"][name]
     measures = final["metrics"]
-    chosen = name == result.chosen  # type: ignore[attr-defined]
+    chosen = name == result.chosen
     who = "selected model" if chosen else name
     published = ("0.871", "0.606") if name == "LogisticRegression" else ("0.862-0.867", "0.658")
     goal = 0.66 if chosen and name != "LogisticRegression" else 0.60
@@ -89,8 +89,8 @@ def _figures(report: Report, result: object, kept: TrainingSet, name: str) -> No
         goal=f">= {goal}", holds=measures["average_precision"] >= goal,
     )  # fmt: skip
     if chosen:
-        score = result.predictions.score  # type: ignore[attr-defined]
-        test = kept.take(result.test_rows)  # type: ignore[attr-defined]
+        score = result.predictions.score
+        test = kept.take(result.test_rows)
         found = card_precision(test, score)
         report.add(
             f"{who} card precision@100", found, published="0.287",
@@ -110,7 +110,8 @@ def card_precision(test: TrainingSet, score: np.ndarray) -> float:
             "fraud": test.label,
         }
     )
-    found, days = set(), []
+    found: set[str] = set()
+    days = []
     for day in range(7):
         today = frame.filter((pl.col("day") == day) & ~pl.col("card").is_in(list(found)))
         cards = today.group_by("card").agg(pl.col("score").max(), pl.col("fraud").max())
