@@ -14,8 +14,8 @@ SCRIPT = """
 import json, sys
 import numpy as np
 from holdfast.core.clock import monotonic_s
-from holdfast.features.engine import View
-from holdfast.features.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine.view import View
+from holdfast.features.engine.operators import AggregateSpec, ViewSpec
 from holdfast.testing.worlds import event_log
 def peak_kb():  # of this process alone: getrusage would tell of its parent, too
     with open("/proc/self/status") as status:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.features.engine import View
-from holdfast.features.operators import OPERATORS, AggregateSpec, ViewSpec, hop_us
+from holdfast.features.engine.operators import OPERATORS, AggregateSpec, ViewSpec, hop_us
+from holdfast.features.engine.view import View
 
 MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 WINDOWS = (5 * MINUTE, HOUR, 11 * HOUR, DAY, 7 * DAY, 30 * DAY, 90 * DAY, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table, encode_key
-from holdfast.features.engine import View
+from holdfast.features.engine.view import View
 from holdfast.features.labels import NEVER_US, horizon_us, label_of_rows, patience_us
 from holdfast.features.live import history_clock_us, live_records
 from holdfast.features.log import Head

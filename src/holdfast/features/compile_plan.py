@@ -24,7 +24,7 @@ from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
-from holdfast.features.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine.operators import AggregateSpec, ViewSpec
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.rows import Builder, Program
 

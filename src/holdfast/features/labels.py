@@ -10,7 +10,7 @@ import numpy.typing as npt
 from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import InternalError
-from holdfast.features.compile import njit
+from holdfast.features.engine.compile import njit
 from holdfast.features.keys import joint_codes
 from holdfast.features.plan import LabelPlan
 from holdfast.features.rows import run

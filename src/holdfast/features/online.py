@@ -12,7 +12,7 @@ import numpy.typing as npt
 from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import NotFoundError
-from holdfast.features.engine import View
+from holdfast.features.engine.view import View
 from holdfast.features.log import OUTCOME, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan

@@ -7,7 +7,7 @@ from typing import Any
 
 from holdfast.core.fingerprint import fingerprint
 from holdfast.define.schema import SourceSchema
-from holdfast.features.operators import ViewSpec
+from holdfast.features.engine.operators import ViewSpec
 from holdfast.features.rows import Program
 
 __all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]

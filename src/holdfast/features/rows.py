@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.errors import DefinitionError, InternalError
-from holdfast.features.compile import njit
+from holdfast.features.engine.compile import njit
 from holdfast.features.zones import zone_offsets
 
 __all__ = ["Builder", "Program", "run", "run_row"]

@@ -13,7 +13,7 @@ import polars as pl
 from holdfast.core.fingerprint import category_id
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
-from holdfast.features.engine import View
+from holdfast.features.engine.view import View
 from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from holdfast.features import engine
+from holdfast.features.engine import view
 from holdfast.features.labels import KINDS, aggregate_ahead
 from holdfast.features.rows import Builder, run
 
@@ -13,7 +13,7 @@ __all__ = ["warm_up"]
 
 def warm_up() -> None:
     """Compile the engine, row programs and labels, or read them from the disk."""
-    engine.warm_up()
+    view.warm_up()
     builder = Builder()
     builder.const(1.0)
     builder.output()

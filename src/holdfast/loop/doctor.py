@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from holdfast.errors import HoldfastError, StoreError
-from holdfast.features.compile import cache_problem
+from holdfast.features.engine.compile import cache_problem
 from holdfast.features.log import SPACES
 from holdfast.loop.project import Project
 from holdfast.stores.open import open_online

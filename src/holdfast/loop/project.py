@@ -20,8 +20,8 @@ from holdfast.define.load import load_file, load_folder
 from holdfast.define.use_case import UseCase
 from holdfast.errors import ContractError, NotFoundError
 from holdfast.features.backfill import backfill, is_current
-from holdfast.features.compile import is_compiled
 from holdfast.features.compile_plan import compile_plan
+from holdfast.features.engine.compile import is_compiled
 from holdfast.features.live import with_live
 from holdfast.features.log import SPACES, open_spaces
 from holdfast.features.online import OnlineFeatures

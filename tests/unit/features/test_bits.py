@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast.features.engine import ABI, View
-from holdfast.features.operators import OPERATORS, AggregateSpec, ViewSpec
+from holdfast.features.engine.operators import OPERATORS, AggregateSpec, ViewSpec
+from holdfast.features.engine.view import ABI, View
 
 HOUR = 3_600_000_000
 KINDS = sorted(OPERATORS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from holdfast.features import engine
-from holdfast.features.engine import View
-from holdfast.features.layout import SEEN_VALUES_MAX
-from holdfast.features.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine import view as engine
+from holdfast.features.engine.layout import SEEN_VALUES_MAX
+from holdfast.features.engine.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine.view import View
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 SPEC = ViewSpec(

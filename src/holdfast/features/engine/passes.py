@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from holdfast.features.compile import njit
-from holdfast.features.kernel import read, reset, update
+from holdfast.features.engine.compile import njit
+from holdfast.features.engine.kernel import read, reset, update
 
 __all__ = ["by_entity", "read_packed", "replay_keys", "replay_packed", "update_packed"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from holdfast.features.compile import njit
+from holdfast.features.engine.compile import njit
 
 __all__ = ["read", "reset", "update"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.features.operators import CELLS, OPERATORS, AggregateSpec, ViewSpec, hop_us
+from holdfast.features.engine.operators import CELLS, OPERATORS, AggregateSpec, ViewSpec, hop_us
 
 __all__ = [
     "SEEN_VALUES_MAX",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from holdfast.core.settings import settings
 from holdfast.errors import StoreError
-from holdfast.features.layout import (
+from holdfast.features.engine.layout import (
     Layout,
     Operations,
     block_for,
@@ -19,8 +19,8 @@ from holdfast.features.layout import (
     layout_of,
     scratch_for,
 )
-from holdfast.features.operators import AggregateSpec, ViewSpec
-from holdfast.features.passes import (
+from holdfast.features.engine.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine.passes import (
     by_entity,
     read_packed,
     replay_keys,
