@@ -25,6 +25,7 @@ from holdfast.data.rules import (
     UNREADABLE,
     WHOLE,
     length_max,
+    must_be_past,
 )
 from holdfast.define.schema import ColumnSchema, SourceSchema
 from holdfast.errors import ContractError
@@ -129,7 +130,7 @@ def _value(
     if column.kind == "boolean":
         return _boolean(column, value)
     if column.kind in _TIMES:
-        return _moment(column, value, now_us)
+        return _moment(column, value, now_us if must_be_past(column, schema) else None)
     return _text(column, value)
 
 
@@ -195,7 +196,7 @@ def _boolean(column: ColumnSchema, value: Any) -> bool:
     raise _Broken(f"is {_shown(value)}, not true or false", f"send {allowed}")
 
 
-def _moment(column: ColumnSchema, value: Any, now_us: int) -> int:
+def _moment(column: ColumnSchema, value: Any, now_us: int | None) -> int:
     moment: int
     if isinstance(value, str):
         try:
@@ -214,7 +215,7 @@ def _moment(column: ColumnSchema, value: Any, now_us: int) -> int:
         raise _Broken(
             f"is {_shown(value)}, not a moment", 'send ISO 8601, such as "2026-01-31T12:00:00Z"'
         )
-    if column.kind == "event_time" and moment > now_us + FUTURE_TOLERANCE_US:
+    if now_us is not None and moment > now_us + FUTURE_TOLERANCE_US:
         raise _Broken("lies in the future", "check the sender's clock")
     return moment
 

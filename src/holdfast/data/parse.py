@@ -13,6 +13,7 @@ from holdfast.data.rules import (
     MOMENT_LAST_US,
     WHOLE,
     length_max,
+    must_be_past,
 )
 from holdfast.data.table import TYPES
 from holdfast.define.schema import ColumnSchema, SourceSchema
@@ -176,6 +177,6 @@ def problems_of(
     if TYPES[column.kind] == pl.String:
         most = length_max(column)
         found.append((f"longer than {most}", value.str.len_chars() > most))
-    if column.kind == "event_time" and now_us is not None:
+    if now_us is not None and must_be_past(column, schema):
         found.append(("in the future", value > now_us + FUTURE_TOLERANCE_US))
     return found

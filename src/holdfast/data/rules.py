@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.define.schema import ColumnSchema
+from holdfast.define.schema import ColumnSchema, SourceSchema
 
 __all__ = [
     "BLANKS",
@@ -15,6 +15,7 @@ __all__ = [
     "UNREADABLE",
     "WHOLE",
     "length_max",
+    "must_be_past",
 ]
 
 BLANKS = " \t\n\r\v\f\u00a0\ufeff"
@@ -59,3 +60,11 @@ def length_max(column: ColumnSchema) -> int:
     """Return how many characters a value of a text column may have."""
     default = _LENGTHS[column.kind]
     return default if column.max_length is None else column.max_length
+
+
+def must_be_past(column: ColumnSchema, schema: SourceSchema) -> bool:
+    """Return whether a column's moments may not lie in the future of the clock.
+
+    Nothing is known before its time comes; what features look ahead at may happen later.
+    """
+    return column.kind == "known_time" or (column.kind == "event_time" and not schema.foreseen)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_ahead_faults
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
@@ -125,9 +126,10 @@ def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
 
 
 def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[Fault]:
+    yield from behind_faults(use_case, name, feature)
     for node in walk(feature):
         if isinstance(node, Label):
-            yield from _ahead_faults(name, node)
+            yield from _ahead_faults(use_case, name, node)
         elif isinstance(node, Aggregate):
             yield from _aggregate_faults(use_case, name, node)
         elif isinstance(node, Column):
@@ -141,15 +143,15 @@ def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterato
             )
 
 
-def _ahead_faults(name: str, label: Label[Any]) -> Iterator[Fault]:
-    if label.source.known_time() is None:
-        yield fault(
-            f"`{name}` looks {label.ahead} ahead, so it cannot be a feature",
-            code="HF103",
-            site=label.site,
-            hint=f'`ahead=` is for labels; write `over="{label.ahead}"` to look back',
-        )
+def _ahead_faults(use_case: UseCase, name: str, label: Label[Any]) -> Iterator[Fault]:
+    yield from ahead_faults(use_case, name, label)
     yield from _grouping_faults(label)
+    if label.source.known_time() is None:
+        return
+    yield from _type_faults(name, label)
+    if not isinstance(use_case.each, Every):
+        for key in label.keys:
+            yield from _reach_faults(use_case.each, label.source, key, name)
 
 
 def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[Fault]:
@@ -323,6 +325,7 @@ def _label_faults(use_case: UseCase) -> Iterator[Fault]:
     predict, each = use_case.predict, use_case.each
     if isinstance(predict, Label):
         yield from duration_fault(predict.ahead, predict.site)
+        yield from predicted_ahead_faults(predict)
         yield from _grouping_faults(predict)
         yield from _type_faults("predict", predict)
         if isinstance(each, Every):
@@ -353,9 +356,9 @@ def _gaps(use_case: UseCase) -> Iterator[Gap]:
         for node in walk(feature):
             if isinstance(node, Encoded):
                 yield Gap(f"`{name}`: `{node.kind}` features", str(node.site))
-            elif isinstance(node, Label):
-                yield Gap(f"`{name}`: features over a known future", str(node.site))
     predict = use_case.predict
+    if isinstance(predict, Label) and predict.offset:
+        yield Gap("a label with an offset", str(predict.site))
     if value_kind(predict) == "category":
         yield Gap("a label with more than two classes", str(predict.site))
     for candidate in use_case.training.candidates:

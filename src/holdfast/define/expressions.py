@@ -123,13 +123,17 @@ class Aggregate(Expr[T_co]):
 
 @dataclass(frozen=True, eq=False)
 class Label(Expr[T_co]):
-    """An aggregation over a window ahead: what we want to know, before we can know it."""
+    """An aggregation over a window ahead: what we want to know, before we can know it.
+
+    Inside a feature it is the known future: the records that were known before the row.
+    """
 
     kind: str
     source: type[Source]
     keys: tuple[Entity | type[Source] | Column[Any], ...]
     of: Expr[Any] | None
     ahead: str
+    offset: str = ""
     site: Site = field(default_factory=Site.here)
 
     @property
@@ -149,7 +153,7 @@ class Moment(Expr[T_co]):
 
 @dataclass(frozen=True, eq=False)
 class Encoded(Expr[T_co]):
-    """A value learnt or looked up outside the row: word weights, holidays."""
+    """A value learnt outside the row: word weights."""
 
     kind: str
     of: Expr[Any] | None

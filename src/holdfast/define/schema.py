@@ -42,7 +42,10 @@ class ColumnSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSchema:
-    """One source. `event_time`, `known_time` and `key` are attrs of its columns, "" for none."""
+    """One source. `event_time`, `known_time` and `key` are attrs of its columns, "" for none.
+
+    `foreseen`: features look ahead at it, so its rows may be known before they happen.
+    """
 
     name: str
     uri: str
@@ -55,6 +58,7 @@ class SourceSchema:
     missing: tuple[str, ...] = ()
     without_time: bool = False
     where: str = ""
+    foreseen: bool = False
 
     def column(self, attr: str) -> ColumnSchema:
         """Return one column.

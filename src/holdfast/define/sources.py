@@ -111,8 +111,9 @@ class Grouped:
     """Rows of a source grouped by entity, ready to aggregate over time.
 
     `over="7d"` looks back from the moment of prediction and makes a feature, `over="all"` looks
-    back to the beginning; `ahead="7d"` looks forward and makes a label. Windows are half open,
-    `[t - 7d, t)`; `offset="7d"` moves a window back. Missing values are left out.
+    back to the beginning; `ahead="7d"` looks forward and makes a label, or, for a source with a
+    `KnownTime`, a feature of what is known of the future. Windows are half open, `[t - 7d, t)`
+    and `[t, t + 7d)`; `offset="7d"` moves a window further away. Missing values are left out.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Grouped:
     @overload
     def count(self, *, over: str, offset: str = ...) -> Expr[int]: ...
     @overload
-    def count(self, *, ahead: str) -> Label[int]: ...
+    def count(self, *, ahead: str, offset: str = ...) -> Label[int]: ...
     def count(self, *, over: str = "", ahead: str = "", offset: str = "") -> Expr[int]:
         """Return how many rows; 0 where there are none."""
         return self._make("count", None, over, ahead, offset=offset)
@@ -131,7 +132,7 @@ class Grouped:
     @overload
     def sum(self, of: Expr[Any], *, over: str, offset: str = ...) -> Expr[float]: ...
     @overload
-    def sum(self, of: Expr[Any], *, ahead: str) -> Label[float]: ...
+    def sum(self, of: Expr[Any], *, ahead: str, offset: str = ...) -> Label[float]: ...
     def sum(
         self, of: Expr[Any], *, over: str = "", ahead: str = "", offset: str = ""
     ) -> Expr[float]:
@@ -141,7 +142,7 @@ class Grouped:
     @overload
     def mean(self, of: Expr[Any], *, over: str, offset: str = ...) -> Expr[float]: ...
     @overload
-    def mean(self, of: Expr[Any], *, ahead: str) -> Label[float]: ...
+    def mean(self, of: Expr[Any], *, ahead: str, offset: str = ...) -> Label[float]: ...
     def mean(
         self, of: Expr[Any], *, over: str = "", ahead: str = "", offset: str = ""
     ) -> Expr[float]:
@@ -151,7 +152,7 @@ class Grouped:
     @overload
     def min(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
     @overload
-    def min(self, of: Expr[T], *, ahead: str) -> Label[T]: ...
+    def min(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
     def min(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
         """Return the smallest value; missing where there are no rows."""
         return self._make("min", of, over, ahead, offset=offset)
@@ -159,7 +160,7 @@ class Grouped:
     @overload
     def max(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
     @overload
-    def max(self, of: Expr[T], *, ahead: str) -> Label[T]: ...
+    def max(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
     def max(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
         """Return the largest value; missing where there are no rows."""
         return self._make("max", of, over, ahead, offset=offset)
@@ -171,7 +172,7 @@ class Grouped:
     @overload
     def first(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
     @overload
-    def first(self, of: Expr[T], *, ahead: str) -> Label[T]: ...
+    def first(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
     def first(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
         """Return the value of the earliest row; missing where there are no rows."""
         return self._make("first", of, over, ahead, offset=offset)
@@ -179,7 +180,7 @@ class Grouped:
     @overload
     def last(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
     @overload
-    def last(self, of: Expr[T], *, ahead: str) -> Label[T]: ...
+    def last(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
     def last(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
         """Return the value of the latest row; missing where there are no rows."""
         return self._make("last", of, over, ahead, offset=offset)
@@ -187,7 +188,7 @@ class Grouped:
     @overload
     def any(self, *, over: str, offset: str = ...) -> Expr[bool]: ...
     @overload
-    def any(self, *, ahead: str) -> Label[bool]: ...
+    def any(self, *, ahead: str, offset: str = ...) -> Label[bool]: ...
     def any(self, *, over: str = "", ahead: str = "", offset: str = "") -> Expr[bool]:
         """Return whether there is any row."""
         return self._make("any", None, over, ahead, offset=offset)
@@ -195,6 +196,10 @@ class Grouped:
     def seen(self, of: Expr[Any], *, over: str) -> Expr[bool]:
         """Return whether this row's value of a column occurred before within the window."""
         return self._make("seen", of, over, "")
+
+    def hours_until_next(self, *, ahead: str, offset: str = "") -> Expr[float]:
+        """Return the hours until the earliest row ahead; missing where there are no rows."""
+        return self._make("hours_until_next", None, "", ahead, offset=offset)
 
     def hours_since_first(self, *, over: str = ALL_TIME) -> Expr[float]:
         """Return the hours since the earliest row; missing where there are no rows."""
@@ -208,6 +213,6 @@ class Grouped:
         self, kind: str, of: Expr[Any] | None, over: str, ahead: str, *, offset: str = ""
     ) -> Aggregate[Any] | Label[Any]:
         if ahead and not over:
-            return Label(kind, self.source, self.keys, of, ahead)
+            return Label(kind, self.source, self.keys, of, ahead, offset)
         window = over if not ahead else f"{over} ahead {ahead}"
         return Aggregate(kind, self.source, self.keys, of, window, offset)

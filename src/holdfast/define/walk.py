@@ -86,7 +86,8 @@ def _aggregate_words(aggregate: Aggregate[Any] | Label[Any]) -> str:
     of = words(aggregate.of) if aggregate.of is not None else aggregate.source.__name__
     by = ", ".join(key_words(key) for key in aggregate.keys)
     if isinstance(aggregate, Label):
-        return f"{what} of {of} per {by}, {aggregate.ahead} ahead"
+        on = f" from {aggregate.offset} on" if aggregate.offset else ""
+        return f"{what} of {of} per {by}, {aggregate.ahead} ahead{on}"
     over = "all time" if aggregate.over == "all" else aggregate.over
     back = f", {aggregate.offset} earlier" if aggregate.offset else ""
     return f"{what} of {of} per {by} over {over}{back}"

@@ -11,6 +11,7 @@ from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table, encode_key
 from holdfast.features.engine.view import View
+from holdfast.features.future_state import fill_futures
 from holdfast.features.labels import NEVER_US, horizon_us, label_of_rows, patience_us
 from holdfast.features.live import history_clock_us, live_records
 from holdfast.features.log import Head
@@ -24,7 +25,7 @@ __all__ = ["backfill", "comparable_from", "forget", "history_fingerprint", "is_c
 BATCH_KEYS = 50_000
 BATCH_RECORDS = 5_000
 
-DERIVED = ("state", "pending", "label", "seen", "meta")
+DERIVED = ("state", "pending", "label", "future", "seen", "meta")
 """The spaces that can be made again from history and the log."""
 
 BEFORE_LIVE = 1 << 50
@@ -73,6 +74,7 @@ def backfill(
             _fill_view(online, store, tables, number=number, labels=labels, clock=clock)
             step.advance(tables[view.source].frame.height)
         _fill_waiting(online, store, tables, labels=labels, clock=clock)
+        fill_futures(online.futures, store, tables)
         _fill_seen(online, store, tables)
     clock = _refold(online, store, tables, clock=clock, progress=progress)
     head = Head(clock, head.next_offset)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from holdfast.core.duration import duration_us
 from holdfast.core.fingerprint import category_id
 from holdfast.define.check import check, sources_of
+from holdfast.define.check_ahead import foreseen_sources
 from holdfast.define.columns import Column
 from holdfast.define.expressions import (
     ALL_TIME,
@@ -25,6 +26,7 @@ from holdfast.define.value import InventoryCost
 from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
 from holdfast.features.engine.operators import AggregateSpec, ViewSpec
+from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.rows import Builder, Program
 
@@ -61,12 +63,23 @@ class _View:
     aggregates: list[AggregateSpec] = field(default_factory=list)
 
 
+@dataclass
+class _Future:
+    source: type[Source]
+    keys: tuple[str, ...]
+    lookup: tuple[str, ...]
+    values: dict[str, Expr[Any]] = field(default_factory=dict)
+    windows: list[FutureWindow] = field(default_factory=list)
+
+
 class _Compiler:
     def __init__(self, use_case: UseCase) -> None:
         if isinstance(use_case.each, Every):
             raise InternalError("a schedule passed the check", code="HF900")
         self.use_case, self.each = use_case, use_case.each
         self.views: dict[tuple[Any, ...], _View] = {}
+        self.futures: dict[tuple[Any, ...], _Future] = {}
+        self.foreseen = foreseen_sources(use_case)
         self.labels: list[tuple[Any, LabelPlan]] = []
 
     def plan(self) -> Plan:
@@ -91,12 +104,16 @@ class _Compiler:
             use_case=use_case.name,
             each=self.each.__name__,
             task="binary" if value_kind(predict) == "boolean" else "regression",
-            schemas={source.__name__: schema_of(source) for source in sources_of(use_case)},
+            schemas={
+                source.__name__: replace(schema_of(source), foreseen=source in self.foreseen)
+                for source in sources_of(use_case)
+            },
             labels=tuple(label for _, label in self.labels),
             views=tuple(self._view_plan(view) for view in self.views.values()),
             features=tuple(features),
             program=builder.build(),
             value=value,
+            futures=tuple(self._future_plan(future) for future in self.futures.values()),
         )
 
     def _value(self) -> ValuePlan:
@@ -124,8 +141,11 @@ class _Compiler:
             builder.op(node.op)
         elif node is self.use_case.predict:
             builder.input("label")
+        elif isinstance(node, Label):
+            builder.input(self._around(node))
         elif isinstance(node, Aggregate):
-            builder.input(self._aggregate(node))
+            foreseen = node.source in self.foreseen
+            builder.input(self._around(node) if foreseen else self._aggregate(node))
         elif isinstance(node, Column):
             if node.source is not None and issubclass(node.source, Snapshot):
                 builder.input(self._in_force(node))
@@ -177,6 +197,28 @@ class _Compiler:
         if spec not in view.aggregates:
             view.aggregates.append(spec)
         return f"view.{list(self.views).index(where)}.{view.aggregates.index(spec)}"
+
+    def _around(self, node: Label[Any] | Aggregate[Any]) -> str:
+        """Return the input of a window over records that may be known before they happen."""
+        pairs = [self._key_pair(key, node.source, self.each) for key in node.keys]
+        keys, lookup = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+        where = (node.source, keys, lookup)
+        future = self.futures.setdefault(where, _Future(*where))
+        column = -1
+        if node.of is not None:
+            name = structure(node.of)
+            future.values.setdefault(name, node.of)
+            column = list(future.values).index(name)
+        begin = duration_us(node.offset) if node.offset else 0
+        if isinstance(node, Label):
+            span = (begin, begin + duration_us(node.ahead))
+        else:
+            span = (-begin - duration_us(node.over), -begin)
+        window = FutureWindow(kind=node.kind, column=column, from_us=span[0], to_us=span[1])
+        if window not in future.windows:
+            future.windows.append(window)
+        place = list(self.futures).index(where), future.windows.index(window)
+        return f"ahead.{place[0]}.{place[1]}"
 
     def _late_inside(self, node: Aggregate[Any], source: type[Source]) -> int:
         """Return the index of the label inside an aggregation, -1 where there is none."""
@@ -282,6 +324,19 @@ class _Compiler:
             builder.output()
         return builder.build()
 
+    def _future_plan(self, future: _Future) -> FuturePlan:
+        behind = max(0, *(-window.from_us for window in future.windows))
+        lag = duration_us(self.each.lag) if self.each.lag else 0
+        return FuturePlan(
+            source=future.source.__name__,
+            keys=future.keys,
+            lookup=future.lookup,
+            values=self._program(list(future.values.values()), future.source, ()),
+            windows=tuple(future.windows),
+            patience_us=PATIENCE_US + lag + behind,
+            replaces=issubclass(future.source, Snapshot),
+        )
+
     def _view_plan(self, view: _View) -> ViewPlan:
         late = (self.labels[view.label][0],) if view.label >= 0 else ()
         return ViewPlan(
@@ -301,7 +356,8 @@ def structure(node: Any) -> str:
     if isinstance(node, Apply):
         return f"{node.op}({','.join(structure(argument) for argument in node.args)})"
     if isinstance(node, Aggregate | Label):
-        window = node.ahead if isinstance(node, Label) else f"{node.over}/{node.offset}"
+        over = f"+{node.ahead}" if isinstance(node, Label) else node.over
+        window = f"{over}/{node.offset}"
         keys = ",".join(repr(k) if not isinstance(k, type) else k.__name__ for k in node.keys)
         of = structure(node.of) if node.of is not None else ""
         return f"{type(node).__name__}:{node.kind}[{node.source.__name__};{keys};{window}]({of})"

@@ -15,7 +15,7 @@ from holdfast.stores.base import OnlineStore, Transaction
 
 __all__ = ["EVENT", "OUTCOME", "SPACES", "Head", "Log", "Record", "open_spaces"]
 
-SPACES = ("log", "state", "pending", "label", "seen", "meta", "predictions")
+SPACES = ("log", "state", "pending", "label", "future", "seen", "meta", "predictions")
 """The spaces of an online store that holds a log and the state folded from it."""
 
 EVENT, OUTCOME = 0, 1

@@ -13,6 +13,7 @@ from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import NotFoundError
 from holdfast.features.engine.view import View
+from holdfast.features.future_state import OnlineFuture
 from holdfast.features.log import OUTCOME, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan
@@ -76,6 +77,7 @@ class OnlineFeatures:
         self.plan = plan
         self.log = Log(plan.schemas)
         self.views = [OnlineView(view) for view in plan.views]
+        self.futures = [OnlineFuture(future) for future in plan.futures]
         self.maturity = Maturity(plan, self.views)
 
     def accept(
@@ -103,6 +105,9 @@ class OnlineFeatures:
                 inputs = row_numbers(schema, row, view.values.inputs)
                 values = run_row(view.values, inputs) if view.spec.columns else inputs
                 online.fold(txn, key, time_us, values)
+        for future in self.futures:
+            if future.plan.source == source:
+                future.fold(txn, schema, row, time_us=time_us, clock_us=known_us)
         self.maturity.record(txn, source, row, time_us=time_us, known_us=known_us, offset=offset)
 
     def read(self, txn: Transaction, row: Row) -> tuple[Floats, Floats]:
@@ -114,13 +119,16 @@ class OnlineFeatures:
         plan = self.plan
         schema = plan.schemas[plan.each]
         time_us = 0 if schema.without_time else int(row[schema.event_time])
-        outputs = []
+        outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
         for online in self.views:
             view = online.plan
             values = np.full(view.spec.columns, np.nan)
             if online.asks_values:
                 values = run_row(view.values, row_numbers(schema, row, view.values.inputs))
-            outputs.append(online.read(txn, online.key(row, view.lookup), time_us, values))
+            outputs["view"].append(online.read(txn, online.key(row, view.lookup), time_us, values))
+        clock_us = self.log.head(txn).clock_us
+        for future in self.futures:
+            outputs["ahead"].append(future.read(txn, row, time_us=time_us, clock_us=clock_us))
         features = run_row(plan.program, self._inputs(plan.program.inputs, row, outputs, time_us))
         return features, self._inputs(plan.value.context, row, outputs, time_us)
 
@@ -179,17 +187,18 @@ class OnlineFeatures:
         return Head(clock, head.next_offset)
 
     def _inputs(
-        self, names: tuple[str, ...], row: Row, outputs: list[Floats], time_us: int
+        self, names: tuple[str, ...], row: Row, outputs: Mapping[str, list[Floats]], time_us: int
     ) -> Floats:
         attrs = tuple(name[4:] for name in names if name.startswith("row."))
         numbers = iter(row_numbers(self.plan.schemas[self.plan.each], row, attrs))
         inputs = np.empty(len(names), dtype=np.float64)
         for index, name in enumerate(names):
-            if name.startswith("row."):
+            origin, _, rest = name.partition(".")
+            if origin == "row":
                 inputs[index] = next(numbers)
-            elif name.startswith("view."):
-                _, view, output = name.split(".")
-                inputs[index] = outputs[int(view)][int(output)]
+            elif origin in outputs:
+                part, _, output = rest.partition(".")
+                inputs[index] = outputs[origin][int(part)][int(output)]
             else:
                 inputs[index] = time_us
         return inputs

@@ -8,6 +8,7 @@ from typing import Any
 from holdfast.core.fingerprint import fingerprint
 from holdfast.define.schema import SourceSchema
 from holdfast.features.engine.operators import ViewSpec
+from holdfast.features.future_plan import FuturePlan
 from holdfast.features.rows import Program
 
 __all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]
@@ -87,7 +88,11 @@ class ValuePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A use case compiled: sources, labels (the predicted one first), views, features, value."""
+    """A use case compiled: sources, labels (the predicted one first), views, features, value.
+
+    The inputs of its programs: `row.ATTR`, `view.N.K`, `ahead.N.K` (window K of `futures[N]`),
+    `moment`.
+    """
 
     use_case: str
     each: str
@@ -98,6 +103,7 @@ class Plan:
     features: tuple[FeaturePlan, ...]
     program: Program
     value: ValuePlan
+    futures: tuple[FuturePlan, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -107,14 +113,15 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """The name of everything that changes a feature's value."""
-        return fingerprint(
-            [
-                [_view_dict(view) for view in self.views],
-                [_label_dict(label) for label in self.labels],
-                self.program.as_dict(),
-                self.each,
-            ]
-        )
+        parts: list[Any] = [
+            [_view_dict(view) for view in self.views],
+            [_label_dict(label) for label in self.labels],
+            self.program.as_dict(),
+            self.each,
+        ]
+        if self.futures:
+            parts.append([future.as_dict() for future in self.futures])
+        return fingerprint(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -136,6 +143,7 @@ class Plan:
                 "decisions": list(self.value.decisions),
                 "program": self.value.program.as_dict(),
             },
+            "futures": [future.as_dict() for future in self.futures],
         }
 
     @classmethod
@@ -157,6 +165,7 @@ class Plan:
                 decisions=tuple(value["decisions"]),
                 program=Program.from_dict(value["program"]),
             ),
+            futures=tuple(FuturePlan.from_dict(future) for future in data.get("futures", ())),
         )
 
 

@@ -14,6 +14,7 @@ from holdfast.core.fingerprint import category_id
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.engine.view import View
+from holdfast.features.future import future_of_rows
 from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
@@ -26,6 +27,7 @@ CATEGORY_VALUES_MAX = 100_000
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Outputs = Mapping[str, list[Floats]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,7 @@ def build_training_set(
         tables = {name: table.known_until(cut) for name, table in tables.items()}
     each = tables[plan.each]
     labels = [label_of_rows(label, tables, until_us=cut) for label in plan.labels]
-    outputs: list[Floats] = []
+    outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
     events = late = 0
     total = sum(_stream_length(view, tables) for view in plan.views)
     with progress.step("replaying the log", total=total, unit="events") as step:
@@ -121,9 +123,10 @@ def build_training_set(
                 outputs=each.frame.height,
             )
             _fill_unasked(result.values, view, ops)
-            outputs.append(result.values)
+            outputs["view"].append(result.values)
             events, late = events + int((ops.action != 2).sum()), late + result.late
             step.advance(_stream_length(view, tables))
+    outputs["ahead"] = _ahead(plan, tables)
     end = max((int(t.known_us[-1]) for t in tables.values() if len(t)), default=0)
     end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context
@@ -219,6 +222,17 @@ def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints
     return np.lexsort((np.concatenate(ranks), known))
 
 
+def _ahead(plan: Plan, tables: Mapping[str, Table]) -> list[Floats]:
+    """Return the windows of each known future for the rows of `each`, float64[n, K]."""
+    each, found = tables[plan.each], []
+    for future in plan.futures:
+        source = tables[future.source]
+        asked, records = np.arange(len(each)), np.arange(len(source))
+        order = _merged(each, source, asked, records, due=None)
+        found.append(future_of_rows(future, each, source, log_order=order))
+    return found
+
+
 def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
     """Give rows without a key what an entity without history has."""
     unasked = np.ones(len(values), dtype=bool)
@@ -237,7 +251,7 @@ def _stream_length(view: ViewPlan, tables: Mapping[str, Table]) -> int:
     return tables[view.source].frame.height
 
 
-def _inputs(names: tuple[str, ...], each: Table, outputs: list[Floats], rows: slice) -> Floats:
+def _inputs(names: tuple[str, ...], each: Table, outputs: Outputs, rows: slice) -> Floats:
     """Return the inputs of a row-level program for some rows of `each`."""
     start, stop, _ = rows.indices(len(each.event_us))
     matrix = np.empty((stop - start, len(names)), dtype=np.float64)
@@ -245,15 +259,15 @@ def _inputs(names: tuple[str, ...], each: Table, outputs: list[Floats], rows: sl
         origin, _, rest = name.partition(".")
         if origin == "row":
             matrix[:, index] = each.numbers(rest)[rows]
-        elif origin == "view":
-            view, _, output = rest.partition(".")
-            matrix[:, index] = outputs[int(view)][rows, int(output)]
+        elif origin in outputs:
+            part, _, output = rest.partition(".")
+            matrix[:, index] = outputs[origin][int(part)][rows, int(output)]
         else:
             matrix[:, index] = each.event_us[rows]
     return matrix
 
 
-def _run_rows(program: Any, each: Table, outputs: list[Floats]) -> Floats:
+def _run_rows(program: Any, each: Table, outputs: Outputs) -> Floats:
     values = np.empty((len(each), program.outputs), dtype=np.float64)
     for start in range(0, len(each), CHUNK_ROWS):
         chunk = slice(start, min(start + CHUNK_ROWS, len(each)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from holdfast.features.engine import view
+from holdfast.features.future import look_around
 from holdfast.features.labels import KINDS, aggregate_ahead
 from holdfast.features.rows import Builder, run
 
@@ -22,6 +23,8 @@ def warm_up() -> None:
     aggregate_ahead(
         KINDS["any"], whole, whole, whole, whole, span, whole, whole, whole, np.ones(1), 1
     )
+    windows, nothing = np.zeros((1, 4), dtype=np.int64), np.zeros((0, 1))
+    look_around(windows - 1, False, whole, whole, whole, whole, span, whole, whole, nothing)
 
 
 if __name__ == "__main__":
