@@ -110,7 +110,7 @@ def _show_bounds(out: Output, report: dict[str, Any], best: dict[str, Any]) -> N
 def _show_parity(out: Output, project: Any, found: dict[str, Any]) -> int:
     differ = 0
     found["parity"] = {}
-    for which, parity in project.verify(rows=VERIFIED_ROWS).items():
+    for which, parity in project.parity(rows=VERIFIED_ROWS).items():
         if parity is None:
             continue
         differ += parity.differ

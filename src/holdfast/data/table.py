@@ -128,6 +128,18 @@ class Table:
             _numbers={},
         )
 
+    def take(self, rows: Ints) -> Table:
+        """Return the rows at ascending positions, int64[k]."""
+        return replace(
+            self,
+            frame=self.frame[rows],
+            event_us=self.event_us[rows],
+            known_us=self.known_us[rows],
+            order=None if self.order is None else self.order[rows],
+            outcome_us=None if self.outcome_us is None else self.outcome_us[rows],
+            _numbers={},
+        )
+
     def numbers(self, attr: str) -> Floats:
         """Return a column as float64[n]: booleans 0 and 1, times us, texts as `category_id`."""
         found = self._numbers.get(attr)

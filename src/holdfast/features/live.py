@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from holdfast.data.table import Table
 from holdfast.features.log import EVENT, OUTCOME, Log, Record
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["Live", "history_clock_us", "live_records", "with_live"]
+__all__ = ["Live", "history_clock_us", "live_records", "live_tables", "with_live"]
 
 BEGINNING_US = -(1 << 62)
 
@@ -32,18 +32,27 @@ def history_clock_us(tables: Mapping[str, Table]) -> int:
     return max(ends, default=BEGINNING_US)
 
 
-def live_records(log: Log, txn: Transaction, tables: Mapping[str, Table]) -> Live:
+def live_records(
+    log: Log,
+    txn: Transaction,
+    tables: Mapping[str, Table],
+    *,
+    records: Iterable[Record] | None = None,
+) -> Live:
     """Return the log's records in their order, split by whether history has them by now.
+
+    `records`: those of the log that are asked about; all of them where it is not given.
 
     A row counts as known when history has a row of its key; outcomes go with their row. The new
     ones were known no sooner than the end of history, which may have grown since they were
     accepted; records of a source that is no longer used are in neither list.
     """
     clock_us = history_clock_us(tables)
-    records = [record for record in log.records(txn) if record.source in tables]
-    known = _in_history(log, records, tables)
+    given = log.records(txn) if records is None else records
+    asked = [record for record in given if record.source in tables]
+    known = _in_history(log, asked, tables)
     live = Live([], [])
-    for record in records:
+    for record in asked:
         offset = int(record.row["offset"]) if record.kind == OUTCOME else record.offset
         if offset in known:
             live.known.append(record)
@@ -59,13 +68,27 @@ def with_live(
 
     `label` is the attr of the label column that outcomes carry, "" where the label lies ahead.
     """
+    with store.transaction(write=False) as txn:
+        records = live_records(log, txn, tables).new
+    later = live_tables(records, tables, label=label)
+    return {
+        name: table.extend(later[name]) if len(later[name]) else table
+        for name, table in tables.items()
+    }
+
+
+def live_tables(
+    records: Iterable[Record], tables: Mapping[str, Table], *, label: str = ""
+) -> dict[str, Table]:
+    """Return live records as tables of their own, in log order, outcomes filled in.
+
+    Some records may be left out: an outcome without its row is.
+    """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
     orders: dict[str, list[int]] = {name: [] for name in tables}
     known: dict[str, list[int]] = {name: [] for name in tables}
     place: dict[int, int] = {}
     outcomes: dict[str, list[tuple[int, Any, int]]] = {name: [] for name in tables}
-    with store.transaction(write=False) as txn:
-        records = live_records(log, txn, tables).new
     for record in records:
         if record.kind == OUTCOME:
             where = place.get(int(record.row["offset"]))
@@ -76,15 +99,13 @@ def with_live(
         rows[record.source].append(record.row)
         orders[record.source].append(record.offset)
         known[record.source].append(record.known_us)
-    whole = dict(tables)
+    found = {}
     for name, live in rows.items():
-        if not live:
-            continue
         outcome_us = np.full(len(live), -1, dtype=np.int64)
         for where, value, known_us in outcomes[name]:
             live[where] = {**live[where], label: value}
             outcome_us[where] = known_us
-        added = Table.from_rows(
+        found[name] = Table.from_rows(
             tables[name].schema,
             live,
             known_us=np.array(known[name], dtype=np.int64),
@@ -92,8 +113,7 @@ def with_live(
             outcome_us=outcome_us,
             outcome_attr=label,
         )
-        whole[name] = tables[name].extend(added)
-    return whole
+    return found
 
 
 def _in_history(log: Log, records: list[Record], tables: Mapping[str, Table]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,17 @@ from holdfast.define.schema import SourceSchema
 from holdfast.errors import StoreError
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["EVENT", "OUTCOME", "SPACES", "Head", "Log", "Record", "open_spaces"]
+__all__ = [
+    "EVENT",
+    "OUTCOME",
+    "SPACES",
+    "Head",
+    "Log",
+    "Record",
+    "event_prefix",
+    "open_spaces",
+    "packed_text",
+]
 
 SPACES = ("log", "state", "pending", "label", "future", "seen", "meta", "predictions")
 """The spaces of an online store that holds a log and the state folded from it."""
@@ -129,12 +139,21 @@ class Log:
         return None if found is None else _record(offset, found)
 
     def records(
-        self, txn: Transaction, start: int = 0, stop: int | None = None
+        self,
+        txn: Transaction,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        skip: Callable[[bytes], bool] | None = None,
     ) -> Iterator[Record]:
-        """Yield the live records from `start`, in order, up to `stop` (exclusive)."""
+        """Yield the live records from `start`, in order, up to `stop` (exclusive).
+
+        `skip` is told a record's bytes and says whether it may be left out, unread.
+        """
         end = None if stop is None else _OFFSET.pack(stop)
         for key, value in txn.scan("log", _OFFSET.pack(start), end):
-            yield _record(_OFFSET.unpack(key)[0], value)
+            if skip is None or not skip(value):
+                yield _record(_OFFSET.unpack(key)[0], value)
 
     def link(self, txn: Transaction, source: str, row: Mapping[str, Any], prediction: str) -> None:
         """Remember the answer given to a row that the log or history had before it was asked."""
@@ -146,6 +165,16 @@ class Log:
         """Remember rows of history by their key, so that they are not accepted again."""
         for name in names:
             txn.put("seen", name, _OF_HISTORY)
+
+
+def event_prefix(source: str) -> bytes:
+    """Return the bytes that a logged row of a source begins with."""
+    return _pack([source, EVENT, 0, {}, None])[: len(_pack(source)) + 2]
+
+
+def packed_text(text: str) -> bytes:
+    """Return the bytes by which a logged row holds a text."""
+    return _pack(text)
 
 
 def _record(offset: int, value: bytes) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,25 +13,62 @@ from holdfast.core.clock import iso
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.backfill import backfill
+from holdfast.features.behind import Behind
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.stores.base import OnlineStore
 
-__all__ = ["Difference", "Parity", "compare", "verify_history"]
+__all__ = ["Difference", "Parity", "compare", "entities_of", "verify_history"]
 
 DIFFERENCES_KEPT_MAX = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One value that training and serving do not agree on."""
+    """One value that training and serving do not agree on, bit for bit.
+
+    `training` is what history and the log say, `serving` what was served. `entity`: the keys of
+    its row; `row`: its place in history, or its offset in the log. The first difference of a
+    comparison also names its `prediction` and the events `behind` the value.
+    """
 
     feature: str
     row: int
     at: str
     training: float
     serving: float
+    entity: dict[str, str] = field(default_factory=dict)
+    prediction: str = ""
+    behind: tuple[Behind, ...] = ()
+
+    def in_words(self) -> str:
+        """Return the difference as one line for a journal: what, whose, when, and behind it."""
+        whose = ", ".join(f"{name}={value}" for name, value in self.entity.items())
+        said = f"`{self.feature}` of {whose or 'a row without keys'} at {self.at}: "
+        said += f"served {self.serving!r}, the log says {self.training!r}"
+        if self.prediction:
+            said += f" ({self.prediction})"
+        for one in self.behind:
+            events = ", ".join(
+                f"{iso(event.time_us)} {event.key or ''}={event.value}" for event in one.events
+            )
+            said += f"; {one.what} of {one.counted} {one.source}: {events or 'none'}"
+            said += f" and {one.more} more" if one.more else ""
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON data; a missing value is null."""
+        return {
+            "feature": self.feature,
+            "entity": self.entity,
+            "row": self.row,
+            "at": self.at,
+            "training": None if np.isnan(self.training) else self.training,
+            "serving": None if np.isnan(self.serving) else self.serving,
+            "prediction": self.prediction or None,
+            "behind": [one.as_dict() for one in self.behind],
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +82,11 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data; a missing value is null."""
-        shown = [
-            {
-                "feature": d.feature,
-                "row": d.row,
-                "at": d.at,
-                "training": None if np.isnan(d.training) else d.training,
-                "serving": None if np.isnan(d.serving) else d.serving,
-            }
-            for d in self.differences
-        ]
         return {
             "rows": self.rows,
             "values": self.values,
             "differ": self.differ,
-            "differences": shown,
+            "differences": [one.as_dict() for one in self.differences],
         }
 
 
@@ -70,8 +97,12 @@ def compare(
     *,
     rows: npt.NDArray[np.int64],
     time_us: npt.NDArray[np.int64],
+    entities: Sequence[dict[str, str]] = (),
 ) -> Parity:
-    """Compare two matrices of features, float64[n, F], bit for bit; any NaN equals any NaN."""
+    """Compare two matrices of features, float64[n, F], bit for bit; any NaN equals any NaN.
+
+    `entities`: for each row, the keys that it names.
+    """
     unequal = np.ascontiguousarray(training).view(np.int64) != np.ascontiguousarray(serving).view(
         np.int64
     )
@@ -83,6 +114,7 @@ def compare(
             at=iso(int(time_us[row])),
             training=float(training[row, column]),
             serving=float(serving[row, column]),
+            entity=entities[row] if entities else {},
         )
         for row, column in np.argwhere(unequal)[:DIFFERENCES_KEPT_MAX]
     ]
@@ -132,8 +164,22 @@ def verify_history(
                     online.fold(txn, name, row, accepted.offset)
     where = np.arange(first, each.frame.height)
     return compare(
-        plan.feature_names, training.values[where], served, rows=where, time_us=each.event_us[where]
+        plan.feature_names,
+        training.values[where],
+        served,
+        rows=where,
+        time_us=each.event_us[where],
+        entities=entities_of(each, where),
     )
+
+
+def entities_of(each: Table, rows: npt.NDArray[np.int64]) -> list[dict[str, str]]:
+    """Return the keys that some rows name, by column."""
+    keys = [column.attr for column in each.schema.columns if column.kind == "key"]
+    return [
+        {name: value for name, value in row.items() if value is not None}
+        for row in each.frame[rows].select(keys).iter_rows(named=True)
+    ]
 
 
 def _later(

@@ -42,6 +42,25 @@ class Program:
     outputs: int
     zones: tuple[str, ...] = ()
 
+    def inputs_of(self, output: int) -> tuple[str, ...]:
+        """Return the inputs that one output reads, in the order of the code.
+
+        >>> builder = Builder()
+        >>> for name in ("a", "b"):
+        ...     builder.input(name); builder.output()
+        >>> builder.build().inputs_of(1)
+        ('b',)
+        """
+        found: dict[str, None] = {}
+        for opcode, operand in zip(self.code[::2], self.code[1::2], strict=True):
+            if opcode == _INPUT:
+                found[self.inputs[operand]] = None
+            elif opcode == _OUTPUT:
+                if operand == output:
+                    break
+                found.clear()
+        return tuple(found)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {

@@ -12,18 +12,26 @@ from holdfast.errors import ConfigError
 
 __all__ = ["Config", "read_config"]
 
-_SECTIONS = {"sources", "stores"}
+_SECTIONS = {"serving", "sources", "stores"}
 _STORES = {"online", "metadata", "artifacts"}
+_SERVING = {"parity_sample"}
+
+PARITY_SAMPLE = 0.01
+"""The share of served requests that a service replays from the log while it runs."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Where sources and stores are. `sources`: name of a source -> file or glob."""
+    """Where sources and stores are. `sources`: name of a source -> file or glob.
+
+    `parity_sample`: the share of served requests that is replayed and compared, 0 for none.
+    """
 
     sources: dict[str, str] = field(default_factory=dict)
     online: str = ""
     metadata: str = ""
     artifacts: str = ""
+    parity_sample: float = PARITY_SAMPLE
 
 
 def read_config(folder: Path) -> Config:
@@ -47,11 +55,26 @@ def read_config(folder: Path) -> Config:
     _refuse_unknown(data, _SECTIONS, path)
     stores = _table(data, "stores", path)
     _refuse_unknown(stores, _STORES, path)
+    serving = _table(data, "serving", path)
+    _refuse_unknown(serving, _SERVING, path)
     return Config(
+        parity_sample=_share(serving.get("parity_sample", PARITY_SAMPLE), path),
         sources={k: str(v) for k, v in _table(data, "sources", path).items()},
         online=str(stores.get("online", "")),
         metadata=str(stores.get("metadata", "")),
         artifacts=str(stores.get("artifacts", "")),
+    )
+
+
+def _share(value: Any, path: Path) -> float:
+    """Return a share between 0 and 1."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ConfigError(
+        f"`parity_sample` is {value!r}",
+        code="HF702",
+        site=str(path),
+        hint="write a share between 0 and 1, such as 0.01; 0 switches the check off",
     )
 
 

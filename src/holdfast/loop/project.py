@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from holdfast.define.load import load_file, load_folder
 from holdfast.define.use_case import UseCase
 from holdfast.errors import ContractError, NotFoundError
 from holdfast.features.backfill import backfill, is_current
+from holdfast.features.catalog import FeatureAbout, catalog
 from holdfast.features.compile_plan import compile_plan
 from holdfast.features.engine.compile import is_compiled
-from holdfast.features.live import with_live
+from holdfast.features.live import live_records, live_tables, with_live
 from holdfast.features.log import SPACES, open_spaces
+from holdfast.features.moment import FeaturesAt, features_at
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, verify_history
 from holdfast.features.plan import Plan
@@ -37,13 +39,14 @@ from holdfast.serving.batch import predict_batch
 from holdfast.serving.parity import verify_served
 from holdfast.serving.prediction_log import Prediction, PredictionLog
 from holdfast.serving.service import Service
+from holdfast.serving.watch import ParityWatch, Watched
 from holdfast.stores.base import ArtifactStore, MetadataStore, ModelRecord, OnlineStore
 from holdfast.stores.open import open_artifacts, open_metadata, open_online
 from holdfast.training.bundle import Bundle, load_bundle
 
 __all__ = ["History", "Project"]
 
-VERIFY_ROWS = 20_000
+PARITY_ROWS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,25 +214,54 @@ class Project:
             self._built[name] = built
         return self._built[name]
 
-    def verify(
-        self, name: str | None = None, *, rows: int = VERIFY_ROWS
+    def parity(
+        self, name: str | None = None, *, rows: int = PARITY_ROWS, sample: int | None = None
     ) -> dict[str, Parity | None]:
-        """Compare training with serving, value by value: history served again, live answers."""
+        """Compare values bit by bit: `served` answers with the log, `history` served again.
+
+        `sample`: how many served answers, all of them without it; `rows`: how many rows at the
+        end of history are served again, 0 for none.
+        """
         history = self.history(name)
-        with self._scratch(history.plan) as store:
-            again = verify_history(
-                history.plan,
-                history.tables,
-                store,
-                sample=rows,
-                training=self._of_history(history),
-                progress=self.progress,
-            )
-        served: Parity | None = None
+        served = again = None
         if self._online_path(history.plan).exists():
             with self._online(history.plan, exclusive=False) as (online, store):
-                served = verify_served(online, store, history.tables, progress=self.progress)
-        return {"history": again, "served": served}
+                served = verify_served(
+                    online, store, history.tables, sample=sample, progress=self.progress
+                )
+        if rows:
+            with self._scratch(history.plan) as store:
+                again = verify_history(
+                    history.plan,
+                    history.tables,
+                    store,
+                    sample=rows,
+                    training=self._of_history(history),
+                    progress=self.progress,
+                )
+        return {"served": served, "history": again}
+
+    def features(self, name: str | None = None) -> list[FeatureAbout]:
+        """Return every feature of a use case: kind, words, what it looks back on."""
+        return catalog(self.plan(name))
+
+    def features_at(self, name: str | None = None, **asked: Any) -> FeaturesAt:
+        """Return the features of one row at one moment with the events behind each value.
+
+        Takes what `holdfast.features.moment.features_at` takes: `at_us`, `keys`, `row`,
+        `feature`, `limit`.
+        """
+        history = self.history(name)
+        parts: list[Mapping[str, Table]] = [history.tables]
+        if self._online_path(history.plan).exists():
+            with (
+                self._online(history.plan, exclusive=False) as (online, store),
+                store.transaction(write=False) as txn,
+            ):
+                live = live_records(online.log, txn, history.tables).new
+            column = history.plan.labels[0].column
+            parts.append(live_tables(live, history.tables, label=column))
+        return features_at(history.plan, parts, **asked)
 
     # ------------------------------------------------------------- models
 
@@ -307,7 +339,9 @@ class Project:
         bundle = self._matching(history, version)
         with self._online(history.plan, exclusive=True) as (online, store):
             self._fill(online, store, history)
-            yield Service(bundle, online, store, self.clock)
+            watched = Watched(plan=history.plan, tables=history.tables)
+            with ParityWatch(store, share=self.config.parity_sample) as watch:
+                yield Service(bundle, online, store, self.clock, watch=watch, watched=watched)
 
     def _matching(self, history: History, version: int | None) -> Bundle:
         """Return a model whose features are those of the definition file."""

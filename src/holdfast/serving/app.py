@@ -123,6 +123,7 @@ class ServiceApplication:
                 "fallback": service.bundle.fallback or None,
                 "started_at": iso(self._started_us),
                 "counts": service.counts,
+                "parity": None if service.watch is None else service.watch.about(),
                 "latency_ms_p50": _or_null(latency.latency_ms_p50),
                 "latency_ms_p99": _or_null(latency.latency_ms_p99),
                 "log": service.head(),

@@ -27,6 +27,7 @@ from holdfast.errors import (
 from holdfast.features.backfill import forget
 from holdfast.features.online import OnlineFeatures
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
+from holdfast.serving.watch import ParityWatch, Watched
 from holdfast.stores.base import OnlineStore, Transaction
 from holdfast.training.bundle import Bundle
 from holdfast.training.explain import reasons_of
@@ -58,7 +59,17 @@ class Service:
     answer says so, and is kept in the log as far as the store allows.
     """
 
-    def __init__(self, bundle: Bundle, online: OnlineFeatures, store: OnlineStore, clock: Clock):
+    def __init__(
+        self,
+        bundle: Bundle,
+        online: OnlineFeatures,
+        store: OnlineStore,
+        clock: Clock,
+        *,
+        watch: ParityWatch | None = None,
+        watched: Watched | None = None,
+    ) -> None:
+        self.watch, self.watched = watch, watched
         self.bundle, self.online, self.store, self.clock = bundle, online, store, clock
         self.plan = online.plan
         self.schema = self.plan.schemas[self.plan.each]
@@ -94,6 +105,8 @@ class Service:
             self._complain(error)
             decided = self._stand_in(rows, now_us, error)
         self._count(decided)
+        if self.watch is not None and self.watched is not None:
+            self.watch.offer(self.watched, decided)
         return decided
 
     def event(self, source: str, data: Mapping[str, Any]) -> dict[str, Any]:

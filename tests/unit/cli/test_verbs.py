@@ -55,15 +55,6 @@ def test_features_are_listed_built_and_written(world: Path, tmp_path: Path) -> N
     assert found["events_per_s"] > 0 and found["memory_mib"] > 0
 
 
-def test_features_verified_differ_nowhere(trained: Path, served: Served) -> None:
-    said = call("features", "--verify", "--rows", 300, project=trained)
-    assert said.code == 0
-    assert "2,400 values of 300 rows, 0 differ" in said.out
-    found = call("features", "--verify", "--rows", 50, "--json", project=trained).result
-    assert (found["history"]["rows"], found["history"]["differ"]) == (50, 0)
-    assert (found["served"]["rows"], found["served"]["differ"]) == (ROWS, 0)
-
-
 def test_train_registers_a_model(training: Call) -> None:
     assert training.code == 0
     found = training.result
