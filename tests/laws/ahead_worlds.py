@@ -30,6 +30,7 @@ class Forecast(hf.Snapshot, source="forecast.csv"):
     degrees = hf.Float(nullable=True)
 
 
+lisbon = hf.calendar.at("Europe/Lisbon")
 promos, weather = Promo.by(Shop), Forecast.by(Shop)
 
 
@@ -51,6 +52,9 @@ class Features(hf.Features):
     )
     forecasts = weather.count(ahead="3d")
     next_forecast = weather.hours_until_next(ahead="3d")
+    days_off = lisbon.holidays("PT", ahead="14d") - lisbon.holidays("PT", over="7d", offset="1d")
+    day_off = hf.when(lisbon.is_holiday("PT"), Pay.amount, lisbon.days_to_holiday("PT"))
+    since_day_off = hf.calendar.days_since_holiday("DE", subdivision="BY")
     count_6h = Pay.by(Card).count(over="6h")
     gain = hf.when(best.is_missing(), 0.0, best) * Pay.amount
 

@@ -13,6 +13,7 @@ from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Encoded, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
+from holdfast.define.holidays import Holidays, holiday_faults
 from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
@@ -132,6 +133,9 @@ def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterato
             yield from _ahead_faults(use_case, name, node)
         elif isinstance(node, Aggregate):
             yield from _aggregate_faults(use_case, name, node)
+        elif isinstance(node, Holidays):
+            without_time = bool(getattr(use_case.each, "without_time", False))
+            yield from holiday_faults(name, node, without_time=without_time)
         elif isinstance(node, Column):
             yield from _bare_faults(use_case, name, node)
         elif isinstance(node, Apply) and "prediction" in [a for a in node.args if type(a) is str]:

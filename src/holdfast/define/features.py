@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from holdfast.define.columns import Column
 from holdfast.define.expressions import Encoded, Expr, Moment
+from holdfast.define.holidays import HolidayCalendar
 from holdfast.errors import Site
 
 __all__ = ["Calendar", "Features", "calendar", "tfidf"]
@@ -28,15 +29,12 @@ def _expressions(owner: type) -> list[tuple[str, Expr[Any]]]:
     return [(name, value) for name, value in vars(owner).items() if isinstance(value, Expr)]
 
 
-class Calendar:
+class Calendar(HolidayCalendar):
     """Features of the moment of prediction itself, in one time zone (an IANA name).
 
     >>> Calendar("Europe/Lisbon").hour.zone
     'Europe/Lisbon'
     """
-
-    def __init__(self, zone: str = "UTC") -> None:
-        self.zone = zone
 
     @property
     def minute(self) -> Moment[int]:
@@ -76,10 +74,6 @@ class Calendar:
     def at(self, zone: str) -> Calendar:
         """Return the calendar of another time zone."""
         return Calendar(zone)
-
-    def holidays(self, country: str, *, ahead: str) -> Expr[int]:
-        """Return how many public holidays fall in the coming window."""
-        return Encoded("holidays", None, (("country", country), ("ahead", ahead)))
 
 
 calendar = Calendar()

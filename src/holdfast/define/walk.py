@@ -7,6 +7,7 @@ from typing import Any
 
 from holdfast.define.columns import Column
 from holdfast.define.expressions import Aggregate, Apply, Encoded, Label, Moment
+from holdfast.define.holidays import Holidays
 from holdfast.define.sources import Entity, Source
 
 __all__ = ["children", "key_words", "value_kind", "walk", "words"]
@@ -45,6 +46,8 @@ def value_kind(expression: Any) -> str:
         return "boolean" if expression.op in _BOOLEAN else "number"
     if isinstance(expression, Moment):
         return "boolean" if expression.part == "is_weekend" else "number"
+    if isinstance(expression, Holidays):
+        return "boolean" if expression.measure == "is" else "number"
     if isinstance(expression, Encoded):
         return "text" if expression.kind == "tfidf" else "number"
     return {bool: "boolean", str: "category"}.get(type(expression), "number")

@@ -19,6 +19,7 @@ from holdfast.define.expressions import (
     Label,
     Moment,
 )
+from holdfast.define.holidays import Holidays, public_holidays
 from holdfast.define.schema import schema_of
 from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import Every, UseCase
@@ -27,6 +28,7 @@ from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
 from holdfast.features.engine.operators import AggregateSpec, ViewSpec
 from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
+from holdfast.features.holidays import HolidayPlan, HolidayWindow
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.rows import Builder, Program
 
@@ -79,6 +81,7 @@ class _Compiler:
         self.use_case, self.each = use_case, use_case.each
         self.views: dict[tuple[Any, ...], _View] = {}
         self.futures: dict[tuple[Any, ...], _Future] = {}
+        self.holidays: dict[str, list[HolidayWindow]] = {}
         self.foreseen = foreseen_sources(use_case)
         self.labels: list[tuple[Any, LabelPlan]] = []
 
@@ -114,6 +117,10 @@ class _Compiler:
             program=builder.build(),
             value=value,
             futures=tuple(self._future_plan(future) for future in self.futures.values()),
+            holidays=tuple(
+                HolidayPlan(**vars(public_holidays(country)), windows=tuple(windows))
+                for country, windows in self.holidays.items()
+            ),
         )
 
     def _value(self) -> ValuePlan:
@@ -154,6 +161,8 @@ class _Compiler:
         elif isinstance(node, Moment):
             builder.input("moment")
             builder.calendar(node.part, node.zone)
+        elif isinstance(node, Holidays):
+            builder.input(self._holiday(node))
         elif isinstance(node, str):
             if node == "prediction":
                 builder.input("prediction")
@@ -219,6 +228,15 @@ class _Compiler:
             future.windows.append(window)
         place = list(self.futures).index(where), future.windows.index(window)
         return f"ahead.{place[0]}.{place[1]}"
+
+    def _holiday(self, node: Holidays[Any]) -> str:
+        """Return the input of what public holidays are to the moment."""
+        windows = self.holidays.setdefault(node.country, [])
+        begin, end = node.days()
+        window = HolidayWindow(measure=node.measure, zone=node.zone, begin=begin, end=end)
+        if window not in windows:
+            windows.append(window)
+        return f"holiday.{list(self.holidays).index(node.country)}.{windows.index(window)}"
 
     def _late_inside(self, node: Aggregate[Any], source: type[Source]) -> int:
         """Return the index of the label inside an aggregation, -1 where there is none."""

@@ -14,6 +14,7 @@ from holdfast.data.table import encode_key
 from holdfast.errors import NotFoundError
 from holdfast.features.engine.view import View
 from holdfast.features.future_state import OnlineFuture
+from holdfast.features.holidays import HolidayTable
 from holdfast.features.log import OUTCOME, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan
@@ -78,6 +79,7 @@ class OnlineFeatures:
         self.log = Log(plan.schemas)
         self.views = [OnlineView(view) for view in plan.views]
         self.futures = [OnlineFuture(future) for future in plan.futures]
+        self.holidays = [HolidayTable(asked) for asked in plan.holidays]
         self.maturity = Maturity(plan, self.views)
 
     def accept(
@@ -129,6 +131,8 @@ class OnlineFeatures:
         clock_us = self.log.head(txn).clock_us
         for future in self.futures:
             outputs["ahead"].append(future.read(txn, row, time_us=time_us, clock_us=clock_us))
+        now = np.array([time_us], dtype=np.int64)
+        outputs["holiday"] = [table.at(now)[0] for table in self.holidays]
         features = run_row(plan.program, self._inputs(plan.program.inputs, row, outputs, time_us))
         return features, self._inputs(plan.value.context, row, outputs, time_us)
 

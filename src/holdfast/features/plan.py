@@ -9,6 +9,7 @@ from holdfast.core.fingerprint import fingerprint
 from holdfast.define.schema import SourceSchema
 from holdfast.features.engine.operators import ViewSpec
 from holdfast.features.future_plan import FuturePlan
+from holdfast.features.holidays import HolidayPlan
 from holdfast.features.rows import Program
 
 __all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]
@@ -91,7 +92,7 @@ class Plan:
     """A use case compiled: sources, labels (the predicted one first), views, features, value.
 
     The inputs of its programs: `row.ATTR`, `view.N.K`, `ahead.N.K` (window K of `futures[N]`),
-    `moment`.
+    `holiday.N.K` (window K of `holidays[N]`), `moment`.
     """
 
     use_case: str
@@ -104,6 +105,7 @@ class Plan:
     program: Program
     value: ValuePlan
     futures: tuple[FuturePlan, ...] = ()
+    holidays: tuple[HolidayPlan, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -121,6 +123,8 @@ class Plan:
         ]
         if self.futures:
             parts.append([future.as_dict() for future in self.futures])
+        if self.holidays:
+            parts.append([{**plan.as_dict(), "package": ""} for plan in self.holidays])
         return fingerprint(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,6 +148,7 @@ class Plan:
                 "program": self.value.program.as_dict(),
             },
             "futures": [future.as_dict() for future in self.futures],
+            "holidays": [plan.as_dict() for plan in self.holidays],
         }
 
     @classmethod
@@ -166,6 +171,7 @@ class Plan:
                 program=Program.from_dict(value["program"]),
             ),
             futures=tuple(FuturePlan.from_dict(future) for future in data.get("futures", ())),
+            holidays=tuple(HolidayPlan.from_dict(plan) for plan in data.get("holidays", ())),
         )
 
 

@@ -15,6 +15,7 @@ from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.engine.view import View
 from holdfast.features.future import future_of_rows
+from holdfast.features.holidays import HolidayTable
 from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
@@ -127,6 +128,7 @@ def build_training_set(
             events, late = events + int((ops.action != 2).sum()), late + result.late
             step.advance(_stream_length(view, tables))
     outputs["ahead"] = _ahead(plan, tables)
+    outputs["holiday"] = [HolidayTable(asked).at(each.event_us) for asked in plan.holidays]
     end = max((int(t.known_us[-1]) for t in tables.values() if len(t)), default=0)
     end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context

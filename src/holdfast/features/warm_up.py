@@ -6,6 +6,7 @@ import numpy as np
 
 from holdfast.features.engine import view
 from holdfast.features.future import look_around
+from holdfast.features.holidays import count_days
 from holdfast.features.labels import KINDS, aggregate_ahead
 from holdfast.features.rows import Builder, run
 
@@ -23,6 +24,7 @@ def warm_up() -> None:
     aggregate_ahead(
         KINDS["any"], whole, whole, whole, whole, span, whole, whole, whole, np.ones(1), 1
     )
+    count_days(np.zeros(3, dtype=np.int64), whole, span, whole, whole, whole)
     windows, nothing = np.zeros((1, 4), dtype=np.int64), np.zeros((0, 1))
     look_around(windows - 1, False, whole, whole, whole, whole, span, whole, whole, nothing)
 
