@@ -17,9 +17,11 @@ from holdfast.core.fingerprint import category_id
 from holdfast.features.backfill import backfill
 from holdfast.features.future_plan import FuturePlan, FutureWindow
 from holdfast.features.live import with_live
+from holdfast.features.live_keys import batches_of_keys
 from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
+from holdfast.features.related import related_tables
 from holdfast.features.training_set import build_training_set
 from holdfast.stores.open import open_online
 from tests.laws.ahead_worlds import AHEAD_PLANS, ahead_worlds
@@ -130,6 +132,38 @@ def test_an_oracle_that_reads_the_log_agrees(name: str, world: Any) -> None:
             expected = oracle(future, window, row, earlier, clock=clock)
             found = served[row["pay_id"]][names.index(feature)]
             assert bits(np.array([found])) == bits(np.array([expected])), (feature, found, expected)
+
+
+@every_plan
+@settings(max_examples=EXAMPLES)
+@given(world=ahead_worlds(), asked=st.lists(st.integers(0, 99), min_size=1, max_size=3))
+def test_the_rows_of_the_same_keys_give_the_same_bits(name: str, world: Any, asked: Any) -> None:
+    plan = AHEAD_PLANS[name]
+    tables = tables_of(plan, world)
+    whole = build_training_set(plan, tables)
+    rows = np.unique([n % len(whole) for n in asked])
+    few, where = related_tables(plan, [tables], tables["Pay"].frame[rows], kept=rows)
+    part = build_training_set(plan, few)
+    assert np.array_equal(bits(part.values[where]), bits(whole.values[rows]))
+
+
+@settings(max_examples=EXAMPLES)
+@given(world=ahead_worlds(), asked=st.integers(0, 99))
+def test_the_log_read_for_one_key_has_what_is_ahead_of_it(world: Any, asked: int) -> None:
+    plan = AHEAD_PLANS["patient"]
+    tables = tables_of(plan, world)
+    online, store = OnlineFeatures(plan), open_online("memory://", spaces=SPACES)
+    rows = in_order(plan, tables)
+    serve(online, store, rows)
+    pays = [row for name, _, row in rows if name == "Pay"]
+    row = pays[asked % len(pays)]
+    batches = batches_of_keys(online.log, store, plan, [row], stop=len(rows))
+    read = {record.offset for batch in batches for record in batch}
+    for offset, (source, _, one) in enumerate(rows):
+        for future in plan.futures:
+            mine = [row[attr] for attr in future.lookup]
+            if source == future.source and mine == [one[attr] for attr in future.keys]:
+                assert offset in read or None in mine
 
 
 def window_names(plan: Plan) -> dict[str, tuple[FuturePlan, FutureWindow]]:

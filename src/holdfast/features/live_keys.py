@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from holdfast.features.future_plan import FuturePlan
 from holdfast.features.log import Log, Record, event_prefix, packed_text
-from holdfast.features.plan import Plan
+from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.related import is_keyed
 from holdfast.stores.base import OnlineStore
 
@@ -45,7 +46,8 @@ def _skip(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> Callable[[bytes], bo
     asked = {c.attr for c in plan.schemas[plan.each].columns if c.kind in _TEXTS}
     keyed: dict[str, bool] = {}
     needles: dict[bytes, None] = {}
-    for view in plan.views:
+    groupings: list[ViewPlan | FuturePlan] = [*plan.views, *plan.futures]
+    for view in groupings:
         stored = {c.attr for c in plan.schemas[view.source].columns if c.kind in _TEXTS}
         simple = is_keyed(view) and set(view.keys) <= stored and set(view.lookup) <= asked
         simple = simple and view.source not in targets

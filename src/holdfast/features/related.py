@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from holdfast.data.table import Table
+from holdfast.features.future_plan import FuturePlan
 from holdfast.features.plan import Plan, ViewPlan
 
 __all__ = ["is_keyed", "related_tables"]
@@ -42,6 +43,8 @@ def related_tables(
         else:
             for mark in marks[view.source]:
                 mark[:] = True
+    for future in plan.futures:
+        _mark(marks[future.source], parts, future, asked)
     for index in sorted({view.label for view in plan.views if view.label >= 0}):
         label = plan.labels[index]
         if label.kind != "ahead":
@@ -67,15 +70,18 @@ def related_tables(
     return whole, np.cumsum(np.concatenate(marks[plan.each]))[kept].astype(np.int64) - 1
 
 
-def is_keyed(view: ViewPlan) -> bool:
+def is_keyed(view: ViewPlan | FuturePlan) -> bool:
     """Whether a view's rows are found by its keys; one with parts unknown here is not."""
-    return all(
+    return isinstance(view, FuturePlan) or all(
         field.name in KEYED or getattr(view, field.name) == field.default for field in fields(view)
     )
 
 
 def _mark(
-    marks: Marks, parts: list[Mapping[str, Table]], view: ViewPlan, asked: pl.DataFrame
+    marks: Marks,
+    parts: list[Mapping[str, Table]],
+    view: ViewPlan | FuturePlan,
+    asked: pl.DataFrame,
 ) -> None:
     for mark, part in zip(marks, parts, strict=True):
         mark |= _found(part[view.source].frame, view.keys, asked, view.lookup)
