@@ -13,12 +13,17 @@ from holdfast.features.engine.view import ABI, View
 
 HOUR = 3_600_000_000
 KINDS = sorted(OPERATORS)
+PARAMS = {"": 0, "nth": 2, "half_life_us": 5 * HOUR, "gap_us": HOUR, "millionths": 900_000}
 
 
 def test_the_bits_are_those_of_the_golden_file(golden: Callable[[Path, str], None]) -> None:
     spec = ViewSpec(
         1,
-        tuple(AggregateSpec(kind, 0, window) for kind in KINDS for window in (HOUR, 48 * HOUR, 0)),
+        tuple(
+            AggregateSpec(kind, 0, window, param=PARAMS[OPERATORS[kind].param])
+            for kind in KINDS
+            for window in ((0,) if OPERATORS[kind].all_time else (HOUR, 48 * HOUR, 0))
+        ),
     )
     rows = 400
     place = np.arange(rows, dtype=np.int64)

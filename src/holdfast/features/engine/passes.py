@@ -1,4 +1,7 @@
-"""Passes over many keys, and over one packed state: the loops around the kernel."""
+"""Passes over many keys: the loops around the kernel.
+
+Actions: 1 update, 2 read, 3 read then update, 4 take an earlier update of the key back.
+"""
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -7,8 +10,11 @@ import numpy as np
 
 from holdfast.features.engine.compile import njit
 from holdfast.features.engine.kernel import read, reset, update
+from holdfast.features.engine.layout import COLUMNS, MISSING
+from holdfast.features.engine.packing import is_whole, pack, unpack
+from holdfast.features.engine.pointers import pointer
 
-__all__ = ["by_entity", "read_packed", "replay_keys", "replay_packed", "update_packed"]
+__all__ = ["by_entity", "fold_packed", "replay_keys", "run_one"]
 
 
 @njit
@@ -36,53 +42,74 @@ def _gather(ops, block, start, stop):
     for.
     """
     size, columns = stop - start, ops.values.shape[1]
-    for i in range(size):
-        at = ops.order[start + i]
-        block.time[i] = ops.time[at]
-        block.action[i] = ops.action[at]
-        block.value_row[i] = ops.value_row[at]
-        block.out_row[i] = ops.out_row[at]
-    for i in range(size):
-        row = block.value_row[i]
+    for k in range(size):
+        at = ops.order[start + k]
+        block.time[k] = ops.time[at]
+        block.action[k] = ops.action[at]
+        block.value_row[k] = ops.value_row[at]
+        block.out_row[k] = ops.out_row[at]
+    for k in range(size):
+        row = block.value_row[k] if block.action[k] < 4 else -1
         for column in range(columns):
-            block.values[i, column] = ops.values[row, column] if row >= 0 else np.nan
+            block.values[k, column] = ops.values[row, column] if row >= 0 else np.nan
 
 
 @njit
 def _scatter(block, size, out):
     """Copy what the reads of a block saw to their rows of the output."""
-    for i in range(size):
-        if block.action[i] >= 2:
-            row = block.out_row[i]
+    for k in range(size):
+        if block.action[k] == 2 or block.action[k] == 3:
+            row = block.out_row[k]
             for column in range(out.shape[1]):
-                out[row, column] = block.out[i, column]
+                out[row, column] = block.out[k, column]
 
 
 @njit
-def _run_block(a, s, ops, block, key, start, stop, cached):
+def _fold_again(a, f, i, ops, dead, start, stop):
+    """Make the state what the updates [start, stop) of a key leave that were not taken back."""
+    reset(a, f, i)
+    for place in range(start, stop):
+        at = ops.order[place]
+        if (ops.action[at] == 1 or ops.action[at] == 3) and not dead[at]:
+            row = ops.value_row[at]
+            if row >= 0:
+                update(a, f, i, ops.time[at], pointer(ops.values), row * a[COLUMNS])
+            else:
+                update(a, f, i, ops.time[at], f, a[MISSING])
+
+
+@njit
+def _run_block(a, f, i, ops, block, dead, key, start, stop, cached):
     """Run operations [start, stop); return the key they end in, and how many were late."""
-    late = 0
-    for i in range(stop - start):
-        while start + i >= ops.starts[key + 1]:
+    late, values, out, columns = 0, pointer(block.values), pointer(block.out), a[COLUMNS]
+    for k in range(stop - start):
+        while start + k >= ops.starts[key + 1]:
             key += 1
-            reset(s)
-        if block.action[i] >= 2:
-            read(a, s, block.time[i], block.values, i, cached, block.out, i)
-        if block.action[i] != 2:
-            late += update(a, s, block.time[i], block.values, i)
+            reset(a, f, i)
+        action = block.action[k]
+        if action == 4:
+            dead[block.value_row[k]] = True
+            _fold_again(a, f, i, ops, dead, ops.starts[key], start + k)
+        else:
+            if action >= 2:
+                to = k * block.out.shape[1]
+                read(a, f, i, block.time[k], values, k * columns, cached, out, to)
+            if action != 2:
+                late += update(a, f, i, block.time[k], values, k * columns)
     return key, late
 
 
 @njit
-def replay_keys(a, s, ops, block, first, last, cached, out):
+def replay_keys(tables, floats, ints, ops, block, dead, first, last, cached, out):
     """Replay the keys [first, last), each from an empty state; return the late events."""
+    a, f, i = pointer(tables), pointer(floats), pointer(ints)
     late, key = 0, first
     start, end = ops.starts[first], ops.starts[last]
-    reset(s)
+    reset(a, f, i)
     while start < end:
         stop = min(start + len(block.time), end)
         _gather(ops, block, start, stop)
-        key, dropped = _run_block(a, s, ops, block, key, start, stop, cached)
+        key, dropped = _run_block(a, f, i, ops, block, dead, key, start, stop, cached)
         late += dropped
         _scatter(block, stop - start, out)
         start = stop
@@ -90,80 +117,63 @@ def replay_keys(a, s, ops, block, first, last, cached, out):
 
 
 @njit
-def replay_packed(a, s, ops, block, first, cached, out, room, longest, ends):
-    """Replay keys from `first` and pack each state until `room` is full; return the next key."""
-    late, place, last = 0, 0, len(ops.starts) - 1
-    for key in range(first, last):
+def fold_packed(
+    tables, floats, ints, ops, packed, ends, dead, first, cached, out, room, longest, room_ends
+):
+    """Run the operations of keys from `first` on their packed states, which become new ones.
+
+    `ends[key]`: where the packed state of a key ends. A key without operations keeps its state.
+    Stops where `room` might not hold the next state; returns the next key, -1 where a state is
+    damaged, and the late events.
+    """
+    a, f, i = pointer(tables), pointer(floats), pointer(ints)
+    late, place, keys = 0, 0, len(ops.starts) - 1
+    for key in range(first, keys):
         if place + longest > len(room):
             return key, late
-        if ops.starts[key + 1] > ops.starts[key]:
-            late += replay_keys(a, s, ops, block, key, key + 1, cached, out)
-            place += _pack(a, s, room[place:])
-        ends[key] = place
-    return last, late
+        begin, end = ends[key - 1] if key else 0, ends[key]
+        start, stop = ops.starts[key], ops.starts[key + 1]
+        if start == stop:
+            for at in range(begin, end):
+                room[place + at - begin] = packed[at]
+            place += end - begin
+        else:
+            if not is_whole(a, f, pointer(packed), begin, end):
+                return np.int64(-1), late
+            unpack(a, f, i, pointer(packed), begin, end)
+            for at in range(start, stop):
+                op = ops.order[at]
+                action, row = ops.action[op], ops.value_row[op]
+                if action == 4:
+                    dead[row] = True
+                    _fold_again(a, f, i, ops, dead, start, at)
+                else:
+                    values, at_row = f, a[MISSING]
+                    if row >= 0:
+                        values, at_row = pointer(ops.values), row * a[COLUMNS]
+                    if action >= 2:
+                        to = ops.out_row[op] * out.shape[1]
+                        read(a, f, i, ops.time[op], values, at_row, cached, pointer(out), to)
+                    if action != 2:
+                        late += update(a, f, i, ops.time[op], values, at_row)
+            place = pack(a, f, i, pointer(room), place)
+        room_ends[key] = place
+    return keys, late
 
 
 @njit
-def _pack(a, s, into):
-    """Write a state: header, per level its count and tiles, per map its count and pairs."""
-    into[0], into[1] = a.name[0], a.name[1]
-    into[2] = s.newest[0]
-    at = 3
-    for level in range(len(a.levels)):
-        width, capacity, first = a.levels[level, 2], a.levels[level, 3], a.levels[level, 4]
-        into[at] = s.tile_count[level]
-        at += 1
-        for index in range(s.tile_count[level]):
-            ring = s.head[level] + index
-            place = first + (ring - capacity if ring >= capacity else ring) * width
-            for cell in range(width):
-                into[at + cell] = s.tiles[place + cell]
-            at += width
-    for index in range(len(a.maps)):
-        into[at] = s.map_count[index]
-        at += 1
-        for pair in range(s.map_count[index]):
-            into[at] = s.map_ids[index, pair]
-            into[at + 1] = s.map_times[index, pair]
-            at += 2
-    return at
+def run_one(tables, floats, ints, packed, time, values, action, out, room):
+    """Run one operation on a packed state: read into `out`, leave the new state in `room`.
 
-
-@njit
-def _unpack(a, s, packed):
-    reset(s)
-    if len(packed) == 0:
-        return
-    s.newest[0] = np.int64(packed[2])
-    at = 3
-    for level in range(len(a.levels)):
-        width, first = a.levels[level, 2], a.levels[level, 4]
-        count = np.int64(packed[at])
-        s.tile_count[level] = count
-        at += 1
-        for cell in range(count * width):
-            s.tiles[first + cell] = packed[at + cell]
-        at += count * width
-    for index in range(len(a.maps)):
-        count = np.int64(packed[at])
-        s.map_count[index] = count
-        at += 1
-        for pair in range(count):
-            s.map_ids[index, pair] = packed[at]
-            s.map_times[index, pair] = np.int64(packed[at + 1])
-            at += 2
-
-
-@njit
-def update_packed(a, s, packed, time, values, into):
-    """Fold one event into a packed state; return the length of the new one in `into`."""
-    _unpack(a, s, packed)
-    update(a, s, time, values, 0)
-    return _pack(a, s, into)
-
-
-@njit
-def read_packed(a, s, packed, time, values, out):
-    """Read the aggregates of a packed state at a moment into `out`."""
-    _unpack(a, s, packed)
-    read(a, s, time, values, 0, False, out, 0)
+    Returns the new state's length, 0 for a read alone, -1 where the state is damaged.
+    """
+    a, f, i = pointer(tables), pointer(floats), pointer(ints)
+    if not is_whole(a, f, pointer(packed), 0, len(packed)):
+        return -1
+    unpack(a, f, i, pointer(packed), 0, len(packed))
+    if action >= 2:
+        read(a, f, i, time, pointer(values), 0, False, pointer(out), 0)
+    if action == 2:
+        return 0
+    update(a, f, i, time, pointer(values), 0)
+    return pack(a, f, i, pointer(room), 0)
