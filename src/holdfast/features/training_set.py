@@ -15,13 +15,26 @@ from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.engine.view import View
 from holdfast.features.future import future_of_rows
+from holdfast.features.future_plan import FuturePlan
 from holdfast.features.holidays import HolidayTable
 from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
-from holdfast.features.rows import run
+from holdfast.features.rows import Program, run
 
-__all__ = ["TrainingSet", "ViewOps", "build_training_set", "view_ops"]
+__all__ = [
+    "Outputs",
+    "TrainingSet",
+    "ViewOps",
+    "ahead_of_rows",
+    "build_training_set",
+    "category_texts",
+    "holidays_of_rows",
+    "inputs_of_rows",
+    "program_of_rows",
+    "view_of_rows",
+    "view_ops",
+]
 
 CHUNK_ROWS = 262_144
 CATEGORY_VALUES_MAX = 100_000
@@ -113,32 +126,22 @@ def build_training_set(
     total = sum(_stream_length(view, tables) for view in plan.views)
     with progress.step("replaying the log", total=total, unit="events") as step:
         for view in plan.views:
-            ops = view_ops(plan, view, tables, labels=labels)
-            result = View(view.spec).replay(
-                entity=ops.entity,
-                time=ops.time,
-                action=ops.action,
-                value_row=ops.value_row,
-                values=ops.values,
-                out_row=ops.out_row,
-                outputs=each.frame.height,
-            )
-            _fill_unasked(result.values, view, ops)
-            outputs["view"].append(result.values)
-            events, late = events + int((ops.action != 2).sum()), late + result.late
+            found, folded, dropped = view_of_rows(plan, view, tables, labels=labels)
+            outputs["view"].append(found)
+            events, late = events + folded, late + dropped
             step.advance(_stream_length(view, tables))
-    outputs["ahead"] = _ahead(plan, tables)
-    outputs["holiday"] = [HolidayTable(asked).at(each.event_us) for asked in plan.holidays]
+    outputs["ahead"] = [ahead_of_rows(plan, future, tables) for future in plan.futures]
+    outputs["holiday"] = holidays_of_rows(plan, each)
     end = max((int(t.known_us[-1]) for t in tables.values() if len(t)), default=0)
     end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context
-    values = _run_rows(plan.program, each, outputs)
+    values = program_of_rows(plan.program, each, outputs)
     return TrainingSet(
         names=plan.feature_names,
         kinds=tuple(feature.kind for feature in plan.features),
         words=tuple(feature.words for feature in plan.features),
         values=values,
-        context=_inputs(value_names, each, outputs, slice(None)),
+        context=inputs_of_rows(value_names, each, outputs, slice(None)),
         context_names=value_names,
         label=np.where(labels[0][1] <= end, labels[0][0], np.nan),
         matured_us=labels[0][1],
@@ -151,6 +154,31 @@ def build_training_set(
         events=events,
         late=late,
     )
+
+
+def view_of_rows(
+    plan: Plan,
+    view: ViewPlan,
+    tables: Mapping[str, Table],
+    *,
+    labels: list[tuple[Floats, Ints]],
+) -> tuple[Floats, int, int]:
+    """Return what each row of `each` reads, float64[n, A], and how many events: folded, late.
+
+    `tables` may hold a part of the keys: a row reads nothing but events of its own key.
+    """
+    ops = view_ops(plan, view, tables, labels=labels)
+    result = View(view.spec).replay(
+        entity=ops.entity,
+        time=ops.time,
+        action=ops.action,
+        value_row=ops.value_row,
+        values=ops.values,
+        out_row=ops.out_row,
+        outputs=tables[plan.each].frame.height,
+    )
+    _fill_unasked(result.values, view, ops)
+    return result.values, int((ops.action != 2).sum()), result.late
 
 
 def view_ops(
@@ -224,15 +252,17 @@ def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints
     return np.lexsort((np.concatenate(ranks), known))
 
 
-def _ahead(plan: Plan, tables: Mapping[str, Table]) -> list[Floats]:
-    """Return the windows of each known future for the rows of `each`, float64[n, K]."""
-    each, found = tables[plan.each], []
-    for future in plan.futures:
-        source = tables[future.source]
-        asked, records = np.arange(len(each)), np.arange(len(source))
-        order = _merged(each, source, asked, records, due=None)
-        found.append(future_of_rows(future, each, source, log_order=order))
-    return found
+def ahead_of_rows(plan: Plan, future: FuturePlan, tables: Mapping[str, Table]) -> Floats:
+    """Return the windows of one known future for the rows of `each`, float64[n, K]."""
+    each, source = tables[plan.each], tables[future.source]
+    asked, records = np.arange(len(each)), np.arange(len(source))
+    order = _merged(each, source, asked, records, due=None)
+    return future_of_rows(future, each, source, log_order=order)
+
+
+def holidays_of_rows(plan: Plan, each: Table) -> list[Floats]:
+    """Return the windows of each calendar of holidays for the rows of `each`, float64[n, K]."""
+    return [HolidayTable(asked).at(each.event_us) for asked in plan.holidays]
 
 
 def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
@@ -253,7 +283,7 @@ def _stream_length(view: ViewPlan, tables: Mapping[str, Table]) -> int:
     return tables[view.source].frame.height
 
 
-def _inputs(names: tuple[str, ...], each: Table, outputs: Outputs, rows: slice) -> Floats:
+def inputs_of_rows(names: tuple[str, ...], each: Table, outputs: Outputs, rows: slice) -> Floats:
     """Return the inputs of a row-level program for some rows of `each`."""
     start, stop, _ = rows.indices(len(each.event_us))
     matrix = np.empty((stop - start, len(names)), dtype=np.float64)
@@ -269,11 +299,12 @@ def _inputs(names: tuple[str, ...], each: Table, outputs: Outputs, rows: slice) 
     return matrix
 
 
-def _run_rows(program: Any, each: Table, outputs: Outputs) -> Floats:
+def program_of_rows(program: Program, each: Table, outputs: Outputs) -> Floats:
+    """Return what a row-level program gives for every row of `each`, float64[n, outputs]."""
     values = np.empty((len(each), program.outputs), dtype=np.float64)
     for start in range(0, len(each), CHUNK_ROWS):
         chunk = slice(start, min(start + CHUNK_ROWS, len(each)))
-        values[chunk] = run(program, _inputs(program.inputs, each, outputs, chunk))
+        values[chunk] = run(program, inputs_of_rows(program.inputs, each, outputs, chunk))
     return values
 
 
@@ -294,18 +325,26 @@ def _categories(
     wanted = [i for i, feature in enumerate(plan.features) if feature.kind == "category"]
     if not wanted:
         return {}
-    texts: dict[float, str] = {}
-    for name, schema in plan.schemas.items():
-        for column in schema.columns:
-            asked = column.kind == "key" and f"row.{column.attr}" in plan.program.inputs
-            if column.kind in ("category", "string") or asked:
-                distinct = tables[name].frame.get_column(column.attr).drop_nulls().unique()
-                for text in distinct.sort().head(CATEGORY_VALUES_MAX).to_list():
-                    texts[category_id(text)] = text
-    found = {}
-    for index in wanted:
-        present = np.unique(values[:, index])
-        found[plan.features[index].name] = {
-            float(i): texts[float(i)] for i in present if float(i) in texts
+    texts = {
+        category_id(text): text
+        for name in plan.schemas
+        for found in category_texts(plan, tables[name]).values()
+        for text in found
+    }
+    return {
+        plan.features[index].name: {
+            float(i): texts[float(i)] for i in np.unique(values[:, index]) if float(i) in texts
         }
+        for index in wanted
+    }
+
+
+def category_texts(plan: Plan, table: Table) -> dict[str, list[str]]:
+    """Return the texts that features may take as categories, by column, sorted and bounded."""
+    found = {}
+    for column in table.schema.columns:
+        asked = column.kind == "key" and f"row.{column.attr}" in plan.program.inputs
+        if column.kind in ("category", "string") or asked:
+            distinct = table.frame.get_column(column.attr).drop_nulls().unique()
+            found[column.attr] = distinct.sort().head(CATEGORY_VALUES_MAX).to_list()
     return found
