@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.fingerprint import category_id
 from holdfast.features.backfill import backfill
+from holdfast.features.behind import events_behind
 from holdfast.features.future_plan import FuturePlan, FutureWindow
 from holdfast.features.live import with_live
 from holdfast.features.live_keys import batches_of_keys
@@ -164,6 +165,29 @@ def test_the_log_read_for_one_key_has_what_is_ahead_of_it(world: Any, asked: int
             mine = [row[attr] for attr in future.lookup]
             if source == future.source and mine == [one[attr] for attr in future.keys]:
                 assert offset in read or None in mine
+
+
+@every_plan
+@settings(max_examples=EXAMPLES)
+@given(world=ahead_worlds(), asked=st.integers(0, 99))
+def test_the_events_behind_a_value_make_it(name: str, world: Any, asked: int) -> None:
+    plan = AHEAD_PLANS[name]
+    tables = tables_of(plan, world)
+    whole = build_training_set(plan, tables)
+    row = asked % len(whole)
+    for feature, (future, window) in window_names(plan).items():
+        (behind,) = events_behind(plan, tables, row=row)[feature]
+        value = whole.values[row, whole.names.index(feature)]
+        assert behind.counted == len(behind.events) and behind.source == future.source
+        if window.kind in ("count", "any") and not np.isnan(value):
+            assert value == (behind.counted if window.kind == "count" else behind.counted > 0)
+        elif window.kind in ("min", "max", "last") and not np.isnan(value):
+            numbers = [e.value for e in behind.events]
+            texts = whole.categories.get(feature, {})
+            best = {"min": min, "max": max, "last": lambda told: told[0]}[window.kind]
+            assert texts.get(value, value) == best(numbers)
+        elif behind.counted:
+            assert not np.isnan(value)
 
 
 def window_names(plan: Plan) -> dict[str, tuple[FuturePlan, FutureWindow]]:

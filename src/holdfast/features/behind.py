@@ -12,9 +12,12 @@ import numpy.typing as npt
 from holdfast.core.clock import iso
 from holdfast.data.table import Table
 from holdfast.features.engine.operators import AggregateSpec, hop_us
+from holdfast.features.future import amounts_of, log_places
+from holdfast.features.future_plan import FuturePlan, FutureWindow
+from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows
 from holdfast.features.plan import Plan, ViewPlan
-from holdfast.features.training_set import ViewOps, view_ops
+from holdfast.features.training_set import ViewOps, log_order, view_ops
 
 __all__ = ["EVENTS_SHOWN_MAX", "Behind", "EventBehind", "events_behind"]
 
@@ -96,7 +99,7 @@ def events_behind(
     feature: int | None = None,
     limit: int = 20,
 ) -> dict[str, list[Behind]]:
-    """Return, for each feature that looks back, the events behind its value at a row of `each`.
+    """Return, for each feature made of events, the events behind its value at a row of `each`.
 
     The engine's own operations are read: what stands before the row in the log, of its key,
     inside the window. `tables` may be those of the row's keys alone. `feature`: the index of the
@@ -110,9 +113,15 @@ def events_behind(
         if feature is not None and index != feature:
             continue
         for name in plan.program.inputs_of(index):
-            if not name.startswith("view."):
+            origin, *places = name.split(".")
+            if origin == "ahead":
+                future = plan.futures[int(places[0])]
+                around = _around(plan, future, tables, row=row)
+                shown = around.behind(future.windows[int(places[1])], limit)
+                found.setdefault(one.name, []).append(shown)
+            if origin != "view":
                 continue
-            view, aggregate = (int(part) for part in name.split(".")[1:3])
+            view, aggregate = (int(part) for part in places)
             if view not in folded:
                 folded[view] = _folded(plan, plan.views[view], tables, labels=labels, row=row)
             found.setdefault(one.name, []).append(folded[view].behind(aggregate, limit))
@@ -223,7 +232,82 @@ def _folded(
     )
 
 
-def _what(view: ViewPlan, spec: AggregateSpec) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Around:
+    """The records of one key that may lie ahead, as seen from one row; `known` marks those before.
+
+    `rows` int64[m]: their places in the table, by event time and log order.
+    """
+
+    future: FuturePlan
+    table: Table
+    keys: dict[str, str | None]
+    rows: Ints
+    known: npt.NDArray[np.bool_]
+    asked_us: int
+    oldest_us: int
+
+    def behind(self, window: FutureWindow, limit: int) -> Behind:
+        low, high = self.asked_us + window.from_us, self.asked_us + window.to_us
+        times = self.table.event_us[self.rows]
+        inside = (times >= low) & (times < high) & (low >= self.oldest_us)
+        known, later = self.rows[inside & self.known], self.rows[inside & ~self.known]
+        if self.future.replaces:
+            known = np.delete(known, np.flatnonzero(np.diff(self.table.event_us[known]) == 0))
+        empty = np.isnan(self._numbers(known, window.column))
+        return Behind(
+            view=self.future.fingerprint,
+            source=self.future.source,
+            keys=self.keys,
+            what=_what(self.future, window),
+            from_us=low,
+            to_us=high,
+            counted=int((~empty).sum()),
+            empty=int(empty.sum()),
+            known_later=len(later),
+            events=self._listed(known[~empty], window.column, limit),
+            later=self._listed(later, window.column, limit),
+        )
+
+    def _numbers(self, rows: Ints, column: int) -> npt.NDArray[np.float64]:
+        if column < 0:
+            return np.zeros(len(rows))
+        found: npt.NDArray[np.float64] = amounts_of(self.future, self.table)[column, rows]
+        return found
+
+    def _listed(self, rows: Ints, column: int, limit: int) -> tuple[EventBehind, ...]:
+        rows = rows[::-1][:limit]
+        own = self.table.schema.key
+        keys = self.table.frame[rows].get_column(own).to_list() if own else [None] * len(rows)
+        numbers = self._numbers(rows, column)
+        values = _texts(self.future, self.table, column=column, rows=rows, numbers=numbers)
+        times, known = self.table.event_us[rows], self.table.known_us[rows]
+        return tuple(
+            EventBehind(time_us=int(time), known_us=int(when), key=key, value=value)
+            for time, when, key, value in zip(times, known, keys, values, strict=True)
+        )
+
+
+def _around(plan: Plan, future: FuturePlan, tables: Mapping[str, Table], *, row: int) -> _Around:
+    each, table = tables[plan.each], tables[future.source]
+    asked, own = each.frame[[row]].select(future.lookup), (table.frame, future.keys)
+    (code, codes), _ = joint_codes([(asked, future.lookup), own])
+    places, known_places = log_places(each, table, log_order(each, table))
+    rows = np.flatnonzero((codes == code[0]) & (code[0] >= 0))
+    rows = rows[np.lexsort((known_places[rows], table.event_us[rows]))]
+    keys = dict(zip(future.keys, asked.row(0), strict=True))
+    return _Around(
+        future=future,
+        table=table,
+        keys={name: None if value is None else str(value) for name, value in keys.items()},
+        rows=rows,
+        known=known_places[rows] < places[row],
+        asked_us=int(each.event_us[row]),
+        oldest_us=int(each.known_us[row]) - future.patience_us,
+    )
+
+
+def _what(view: ViewPlan | FuturePlan, spec: AggregateSpec | FutureWindow) -> str:
     """Return an aggregate in words: `mean of amount`, `count`."""
     kind = spec.kind.replace("_", " ")
     if spec.column < 0:
@@ -232,7 +316,12 @@ def _what(view: ViewPlan, spec: AggregateSpec) -> str:
 
 
 def _texts(
-    view: ViewPlan, table: Table, *, column: int, rows: Ints, numbers: npt.NDArray[np.float64]
+    view: ViewPlan | FuturePlan,
+    table: Table,
+    *,
+    column: int,
+    rows: Ints,
+    numbers: npt.NDArray[np.float64],
 ) -> list[float | str | None]:
     """Return folded values as people read them: the text of a bare category, else the number."""
     if column < 0:

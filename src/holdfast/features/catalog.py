@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.core.duration import duration_words
 from holdfast.features.engine.operators import AggregateSpec
+from holdfast.features.future_plan import FutureWindow
 from holdfast.features.plan import Plan
 
 __all__ = ["FeatureAbout", "ViewAbout", "catalog", "views_of"]
@@ -69,7 +70,26 @@ def _views(plan: Plan, feature: int) -> Iterable[ViewAbout]:
                 view=view.fingerprint,
             )
             found[about] = None
+        elif name.startswith("ahead."):
+            at, which = (int(part) for part in name.split(".")[1:3])
+            future = plan.futures[at]
+            about = ViewAbout(
+                source=future.source,
+                keys=future.keys,
+                window=_around(future.windows[which]),
+                view=future.fingerprint,
+            )
+            found[about] = None
     return found
+
+
+def _around(window: FutureWindow) -> str:
+    """Return a window over records that may lie ahead, in words."""
+    span = duration_words(window.to_us - window.from_us)
+    if window.from_us < 0:
+        return f"{span}, {duration_words(-window.to_us)} earlier" if window.to_us else span
+    on = f" from {duration_words(window.from_us)} on" if window.from_us else ""
+    return f"{span} ahead{on}"
 
 
 def _window(spec: AggregateSpec) -> str:

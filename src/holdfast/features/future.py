@@ -12,7 +12,14 @@ from holdfast.features.future_plan import FuturePlan
 from holdfast.features.keys import joint_codes
 from holdfast.features.rows import run
 
-__all__ = ["KINDS", "amounts_of", "future_of_rows", "look_around", "windows_as_numbers"]
+__all__ = [
+    "KINDS",
+    "amounts_of",
+    "future_of_rows",
+    "log_places",
+    "look_around",
+    "windows_as_numbers",
+]
 
 KINDS = {**labels.KINDS, "hours_until_next": 8}
 
@@ -41,7 +48,7 @@ def future_of_rows(plan: FuturePlan, each: Table, source: Table, *, log_order: I
     Not used where the rows are records themselves: there the table's order is the log's.
     """
     (codes, keys_of), keys = joint_codes([(each.frame, plan.lookup), (source.frame, plan.keys)])
-    places, known_places = _places(each, source, log_order)
+    places, known_places = log_places(each, source, log_order)
     order = np.lexsort((known_places, source.event_us, keys_of))
     order = order[keys_of[order] >= 0]
     starts = np.searchsorted(keys_of[order], np.arange(keys + 1)).astype(np.int64)
@@ -60,7 +67,7 @@ def future_of_rows(plan: FuturePlan, each: Table, source: Table, *, log_order: I
     return found
 
 
-def _places(each: Table, source: Table, log_order: Ints) -> tuple[Ints, Ints]:
+def log_places(each: Table, source: Table, log_order: Ints) -> tuple[Ints, Ints]:
     """Return where the log has each row, int64[n], and each record, int64[m]."""
     if each is source:
         own = np.arange(len(each), dtype=np.int64)

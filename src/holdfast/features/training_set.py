@@ -31,6 +31,7 @@ __all__ = [
     "category_texts",
     "holidays_of_rows",
     "inputs_of_rows",
+    "log_order",
     "program_of_rows",
     "view_of_rows",
     "view_ops",
@@ -255,14 +256,17 @@ def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints
 def ahead_of_rows(plan: Plan, future: FuturePlan, tables: Mapping[str, Table]) -> Floats:
     """Return the windows of one known future for the rows of `each`, float64[n, K]."""
     each, source = tables[plan.each], tables[future.source]
-    asked, records = np.arange(len(each)), np.arange(len(source))
-    order = _merged(each, source, asked, records, due=None)
-    return future_of_rows(future, each, source, log_order=order)
+    return future_of_rows(future, each, source, log_order=log_order(each, source))
 
 
 def holidays_of_rows(plan: Plan, each: Table) -> list[Floats]:
     """Return the windows of each calendar of holidays for the rows of `each`, float64[n, K]."""
     return [HolidayTable(asked).at(each.event_us) for asked in plan.holidays]
+
+
+def log_order(each: Table, source: Table) -> Ints:
+    """Return the order in which the log has all rows followed by all records, int64[n + m]."""
+    return _merged(each, source, np.arange(len(each)), np.arange(len(source)), due=None)
 
 
 def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
