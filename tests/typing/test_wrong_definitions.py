@@ -52,9 +52,17 @@ WRONG = {  # the line that is wrong: mypy's code for what is wrong with it
     "hf.drift == 0.2": "comparison-overlap",
     "hf.Retraining(every=7)": "arg-type",
     "hf.Every(1, Card)": "arg-type",
+    'hf.calendar.holidays("PT")': "call-overload",
+    'hf.calendar.holidays("PT", over="7d", ahead="7d")': "call-overload",
+    'Payment.by(Card).hours_until_next(over="1d")': "call-arg",
+    'Payment.by(Card).seen(Payment.amount, ahead="1d")': "call-arg",
 }
 
 RIGHT = [
+    'hf.calendar.at("Europe/Lisbon").holidays("PT", ahead="7d", subdivision="20") / 7',
+    'hf.when(hf.calendar.is_holiday("PT"), 1, hf.calendar.days_to_holiday("PT"))',
+    'ahead: hf.Expr[float] = Payment.by(Card).max(Payment.amount, ahead="7d", offset="1d")',
+    'until: hf.Expr[float] = Payment.by(Card).hours_until_next(ahead="7d")',
     "spend: hf.Expr[float] = Features.spend",
     "label: hf.Label[bool] = late",
     'hf.Payoff("EUR", approve=hf.when(late, -Payment.amount, 1), decline=0)',
