@@ -16,8 +16,16 @@ from holdfast.define.columns import (
     Text,
     Time,
 )
+from holdfast.define.encoded import (
+    embedding,
+    frequency_encoded,
+    hashed,
+    ordinal,
+    target_encoded,
+    tfidf,
+)
 from holdfast.define.expressions import Expr, Label, when
-from holdfast.define.features import Calendar, Features, calendar, tfidf
+from holdfast.define.features import Calendar, Features, calendar
 from holdfast.define.measures import (
     Condition,
     auc,
@@ -115,10 +123,15 @@ __all__ = [
     "calendar",
     "calibration_error",
     "drift",
+    "embedding",
+    "frequency_encoded",
+    "hashed",
     "log_loss",
     "mae",
+    "ordinal",
     "rate",
     "rmse",
+    "target_encoded",
     "tfidf",
     "value_drop",
     "value_gain",

@@ -11,6 +11,7 @@ from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_a
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
+from holdfast.define.encoded import encoded_faults
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Encoded, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.holidays import Holidays, holiday_faults
@@ -128,6 +129,7 @@ def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
 
 def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[Fault]:
     yield from behind_faults(use_case, name, feature)
+    yield from encoded_faults(use_case.each, name, feature)
     for node in walk(feature):
         if isinstance(node, Label):
             yield from _ahead_faults(use_case, name, node)
@@ -358,7 +360,7 @@ def _gaps(use_case: UseCase) -> Iterator[Gap]:
         yield Gap("decisions on a schedule (`hf.Every`)", str(use_case.each.site))
     for name, feature in use_case.features.features.items():
         for node in walk(feature):
-            if isinstance(node, Encoded):
+            if isinstance(node, Encoded) and node.kind == "embedding":
                 yield Gap(f"`{name}`: `{node.kind}` features", str(node.site))
     predict = use_case.predict
     if isinstance(predict, Label) and predict.offset:

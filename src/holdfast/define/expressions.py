@@ -157,7 +157,7 @@ class Encoded(Expr[T_co]):
 
     kind: str
     of: Expr[Any] | None
-    options: tuple[tuple[str, str | int], ...]
+    options: tuple[tuple[str, Any], ...]
     site: Site = field(default_factory=Site.here)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from holdfast.define.columns import Column
-from holdfast.define.expressions import Encoded, Expr, Moment
+from holdfast.define.expressions import Expr, Moment
 from holdfast.define.holidays import HolidayCalendar
 from holdfast.errors import Site
 
-__all__ = ["Calendar", "Features", "calendar", "tfidf"]
+__all__ = ["Calendar", "Features", "calendar"]
 
 
 class Features:
@@ -77,8 +76,3 @@ class Calendar(HolidayCalendar):
 
 
 calendar = Calendar()
-
-
-def tfidf(text: Column[str], *, words: int) -> Expr[list[float]]:
-    """Return weighted word counts, with the vocabulary learnt on the training window only."""
-    return Encoded("tfidf", text, (("words", words),))

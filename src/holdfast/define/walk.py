@@ -14,11 +14,20 @@ __all__ = ["children", "key_words", "value_kind", "walk", "words"]
 
 _INFIX = {"+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "&", "|"}
 _BOOLEAN = {"<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "is_missing"}
+_ENCODED = {
+    "target": "mean label by category",
+    "frequency": "frequency",
+    "ordinal": "place",
+    "tfidf": "words",
+    "hashed": "hashes",
+}
 _SAME_KIND = {"min", "max", "first", "last"}
 
 
 def children(expression: Any) -> tuple[Any, ...]:
     """Return the expressions directly inside one; the inside of an aggregation is not looked at."""
+    if isinstance(expression, Encoded):
+        return () if expression.of is None else (expression.of,)
     return expression.args if isinstance(expression, Apply) else ()
 
 
@@ -49,7 +58,7 @@ def value_kind(expression: Any) -> str:
     if isinstance(expression, Holidays):
         return "boolean" if expression.measure == "is" else "number"
     if isinstance(expression, Encoded):
-        return "text" if expression.kind == "tfidf" else "number"
+        return "number"
     return {bool: "boolean", str: "category"}.get(type(expression), "number")
 
 
@@ -73,7 +82,8 @@ def words(expression: Any) -> str:
     if isinstance(expression, Moment):
         return f"{expression.part} of the moment ({expression.zone})"
     if isinstance(expression, Encoded):
-        return f"{expression.kind}({words(expression.of) if expression.of is not None else ''})"
+        inside = words(expression.of) if expression.of is not None else ""
+        return f"{_ENCODED.get(expression.kind, expression.kind)} of {inside}".removesuffix(" of ")
     if isinstance(expression, Apply):
         inner = [words(arg) for arg in expression.args]
         if expression.op in _INFIX:

@@ -26,6 +26,7 @@ from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
+from holdfast.features.encodings import emit_missing, taken_apart
 from holdfast.features.engine.operators import AggregateSpec, ViewSpec
 from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
 from holdfast.features.holidays import HolidayPlan, HolidayWindow
@@ -90,15 +91,21 @@ class _Compiler:
         self._label(use_case.predict, self.each)
         builder, features = Builder(), []
         for name, feature in use_case.features.features.items():
-            self._emit(builder, feature)
+            inner, encoding, text = taken_apart(feature)
+            if text:
+                emit_missing(builder)
+            else:
+                self._emit(builder, inner)
             builder.output()
-            kind = value_kind(feature)
+            kind = "text" if text else value_kind(inner)
             features.append(
                 FeaturePlan(
                     name=name,
                     kind="number" if kind == "time" else kind,
                     words=words(feature),
                     where=str(feature.site),
+                    encoding=encoding,
+                    text=text,
                 )
             )
         value = self._value()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.core.fingerprint import fingerprint
@@ -61,12 +62,27 @@ class ViewPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePlan:
-    """One feature: output `index` of the plan's program."""
+    """One feature: output `index` of the plan's program.
+
+    `encoding`: the encoder that stands before the models, as `{"kind": ..., options}`; empty for a
+    number, and for a category that stays one. `text`: the attr of the row whose text is encoded;
+    the feature's number is then missing, and the text travels beside.
+    """
 
     name: str
     kind: str
     words: str
     where: str = ""
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        data: dict[str, Any] = {"name": self.name, "kind": self.kind, "words": self.words}
+        data["where"] = self.where
+        if self.encoding:
+            data |= {"encoding": dict(self.encoding), "text": self.text}
+        return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +129,16 @@ class Plan:
         return tuple(feature.name for feature in self.features)
 
     @property
+    def texts(self) -> dict[str, str]:
+        """For each feature that is made of a text, the attr of the row that holds it."""
+        return {feature.name: feature.text for feature in self.features if feature.text}
+
+    @property
+    def encodings(self) -> dict[str, Mapping[str, Any]]:
+        """The encoders that the definition names, by feature."""
+        return {feature.name: feature.encoding for feature in self.features if feature.encoding}
+
+    @property
     def fingerprint(self) -> str:
         """The name of everything that changes a feature's value."""
         parts: list[Any] = [
@@ -125,6 +151,8 @@ class Plan:
             parts.append([future.as_dict() for future in self.futures])
         if self.holidays:
             parts.append([{**plan.as_dict(), "package": ""} for plan in self.holidays])
+        if self.texts:
+            parts.append(self.texts)
         return fingerprint(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -136,10 +164,7 @@ class Plan:
             "schemas": {name: schema.as_dict() for name, schema in self.schemas.items()},
             "labels": [_label_dict(label) for label in self.labels],
             "views": [_view_dict(view) for view in self.views],
-            "features": [
-                {"name": f.name, "kind": f.kind, "words": f.words, "where": f.where}
-                for f in self.features
-            ],
+            "features": [feature.as_dict() for feature in self.features],
             "program": self.program.as_dict(),
             "value": {
                 "kind": self.value.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class TrainingSet:
     `values` float64[n, F]: categories as `category_id`, missing as NaN. `context` float64[n, R]:
     what the value of a decision needs. `label` float64[n]: NaN where not known. `matured_us`
     int64[n]: when the label counts. `cluster` int64[n]: rows that belong to one entity.
+    `texts`: for each feature that is made of a text, the texts of the rows, null where missing;
+    its column of `values` is missing. `encodings`: what the plan says about encoders.
     """
 
     names: tuple[str, ...]
@@ -70,6 +72,8 @@ class TrainingSet:
     without_time: bool = False
     events: int = 0
     late: int = 0
+    texts: dict[str, pl.Series] = field(default_factory=dict)
+    encodings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -88,6 +92,7 @@ class TrainingSet:
             known_us=self.known_us[where],
             cluster=self.cluster[where],
             rows=self.rows[where],
+            texts={name: text[where] for name, text in self.texts.items()},
         )
 
 
@@ -154,6 +159,8 @@ def build_training_set(
         without_time=plan.schemas[plan.each].without_time,
         events=events,
         late=late,
+        texts={name: each.frame.get_column(attr) for name, attr in plan.texts.items()},
+        encodings=plan.encodings,
     )
 
 

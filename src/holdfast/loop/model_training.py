@@ -38,6 +38,7 @@ def train_and_register(
     metadata: MetadataStore,
     artifacts: ArtifactStore,
     clock: Clock,
+    root: Path,
     train_range: Range | None,
     test_range: Range | None,
     promote: bool,
@@ -55,6 +56,7 @@ def train_and_register(
         open_model=open_model,
         train=train_range,
         test=test_range,
+        root=root,
         progress=progress,
     )
     with tempfile.TemporaryDirectory(prefix="holdfast-") as aside:

@@ -303,6 +303,7 @@ class Project:
                 metadata=metadata,
                 artifacts=self.artifacts(),
                 clock=self.clock,
+                root=self.folder,
                 train_range=train,
                 test_range=test,
                 promote=promote,
@@ -324,7 +325,7 @@ class Project:
         """Return a model ready to predict, after it proved itself on its golden predictions."""
         record = self.model(name, version)
         folder = self.artifacts().open(record.artifact)
-        return load_bundle(folder, load_model=load_model, version=record.version)
+        return load_bundle(folder, load_model=load_model, version=record.version, root=self.folder)
 
     # ------------------------------------------------------------- serving
 

@@ -51,10 +51,12 @@ PROBABILITY_MIN = 1e-12  # probability; keeps a margin finite
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """Features as models see them: `values` of n rows and d columns.
+    """Features as models see them: n rows of d columns, the last w of which are `wide`.
 
     `categories[j]` is 0 for a number, K > 0 for a category whose codes are 0.0 .. K-1; NaN is
-    missing or never seen in training. `values` is float64 and row by row in memory.
+    missing or never seen in training. `values` is float64 and row by row in memory. `wide`: the
+    columns of words, almost all 0, as a `scipy.sparse.csr_matrix` of n x w; None for none.
+    `names` and `categories` tell of `values` first, then of `wide`.
 
     Raises:
         InternalError: HF910, when the parts do not fit together.
@@ -66,10 +68,12 @@ class Matrix:
     values: FloatArray
     names: tuple[str, ...]
     categories: tuple[int, ...]
+    wide: Any = None
 
     def __post_init__(self) -> None:
         shape = self.values.shape
-        if len(shape) != 2 or not shape[1] == len(self.names) == len(self.categories):
+        columns = self.width + (shape[1] if len(shape) == 2 else -1)
+        if not columns == len(self.names) == len(self.categories):
             raise InternalError(
                 f"a matrix of shape {shape} has {len(self.names)} names and "
                 f"{len(self.categories)} category counts",
@@ -85,26 +89,36 @@ class Matrix:
 
     @property
     def columns(self) -> int:
-        """The number of columns."""
-        return int(self.values.shape[1])
+        """The number of columns, wide ones counted."""
+        return int(self.values.shape[1]) + self.width
+
+    @property
+    def width(self) -> int:
+        """How many of the columns are wide."""
+        return 0 if self.wide is None else int(self.wide.shape[1])
 
     def take(self, index: npt.NDArray[Any] | slice) -> Matrix:
         """Return the rows that `index` (a mask, positions or a slice) picks."""
-        return Matrix(self.values[index], self.names, self.categories)
+        wide = None if self.wide is None else self.wide[index]
+        return Matrix(self.values[index], self.names, self.categories, wide)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a fitted model answers for: its task and the columns it was trained on, in order."""
+    """What a fitted model answers for: its task and the columns it was trained on, in order.
+
+    The last `width` columns are wide ones.
+    """
 
     task: Task
     names: tuple[str, ...]
     categories: tuple[int, ...]
+    width: int = 0
 
     @classmethod
     def of(cls, matrix: Matrix, task: Task) -> Signature:
         """Return the signature of a model trained on this matrix."""
-        return cls(task, matrix.names, matrix.categories)
+        return cls(task, matrix.names, matrix.categories, matrix.width)
 
     def check(self, matrix: Matrix) -> FloatArray:
         """Return the values of a matrix that has exactly the columns of the training.
@@ -112,7 +126,8 @@ class Signature:
         Raises:
             ContractError: HF413, when names, order or category counts differ.
         """
-        if matrix.names != self.names or matrix.categories != self.categories:
+        same = matrix.names is self.names or matrix.names == self.names
+        if not same or matrix.categories != self.categories or matrix.width != self.width:
             raise _other_columns(self, matrix)
         return matrix.values
 
@@ -290,7 +305,9 @@ def logit(probability: float) -> float:
 
 
 def _check_values(matrix: Matrix) -> None:
-    for j, name in enumerate(matrix.names):
+    if matrix.wide is not None and not np.isfinite(matrix.wide.data).all():
+        raise InternalError("a wide column holds no finite number", code="HF911")
+    for j, name in enumerate(matrix.names[: matrix.values.shape[1]]):
         column = matrix.values[:, j]
         infinite = int(np.isinf(column).sum())
         if infinite:

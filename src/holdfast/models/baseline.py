@@ -21,9 +21,12 @@ from holdfast.models.base import (
     logit,
 )
 from holdfast.models.files import read_header, read_model, write_model
-from holdfast.models.rule import Node, grow, node_from_dict, rule_lines
+from holdfast.models.rule import Node, grow, moved, node_from_dict, rule_lines
+from holdfast.models.wide import column_of, telling
 
 __all__ = ["FittedPrior", "FittedRule", "PriorModel", "RuleModel", "load", "make"]
+
+WORDS_ASKED_MAX = 64  # wide columns that a rule is looked for in, those that tell most
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class FittedPrior:
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return n x d zeros."""
-        return np.zeros(self.signature.check(matrix).shape)
+        self.signature.check(matrix)
+        return np.zeros((matrix.rows, matrix.columns))
 
     def save(self, folder: Path) -> None:
         """Write `model.json`."""
@@ -100,38 +104,38 @@ class FittedRule:
 
     def predict(self, matrix: Matrix) -> FloatArray:
         """Return the value of the leaf that each row reaches."""
-        values = self.signature.check(matrix)
-        result = np.empty(values.shape[0])
-        self._fill(self.root, values, np.arange(values.shape[0]), into=result)
+        self.signature.check(matrix)
+        result = np.empty(matrix.rows)
+        self._fill(self.root, matrix, np.arange(matrix.rows), into=result)
         return result
 
     def _fill(
-        self, node: Node, values: FloatArray, rows: np.ndarray[Any, Any], *, into: FloatArray
+        self, node: Node, matrix: Matrix, rows: np.ndarray[Any, Any], *, into: FloatArray
     ) -> None:
         if node.split is None:
             into[rows] = node.value
             return
-        yes = node.split.holds(values[rows, node.split.column])
-        self._fill(node.split.yes, values, rows[yes], into=into)
-        self._fill(node.split.no, values, rows[~yes], into=into)
+        yes = node.split.holds(column_of(matrix, node.split.column)[rows])
+        self._fill(node.split.yes, matrix, rows[yes], into=into)
+        self._fill(node.split.no, matrix, rows[~yes], into=into)
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return, for each asked column, by how much its answers moved the margin."""
-        values = self.signature.check(matrix)
-        result = np.zeros(values.shape)
-        self._explain(self.root, values, np.arange(values.shape[0]), into=result)
+        self.signature.check(matrix)
+        result = np.zeros((matrix.rows, matrix.columns))
+        self._explain(self.root, matrix, np.arange(matrix.rows), into=result)
         return result
 
     def _explain(
-        self, node: Node, values: FloatArray, rows: np.ndarray[Any, Any], *, into: FloatArray
+        self, node: Node, matrix: Matrix, rows: np.ndarray[Any, Any], *, into: FloatArray
     ) -> None:
         if node.split is None:
             return
         split, task = node.split, self.signature.task
-        yes = split.holds(values[rows, split.column])
+        yes = split.holds(column_of(matrix, split.column)[rows])
         for child, taken in ((split.yes, rows[yes]), (split.no, rows[~yes])):
             into[taken, split.column] += _margin(child.value, task) - _margin(node.value, task)
-            self._explain(child, values, taken, into=into)
+            self._explain(child, matrix, taken, into=into)
 
     def save(self, folder: Path) -> None:
         """Write `model.json`."""
@@ -170,8 +174,22 @@ class RuleModel:
         """Return the best rule found greedily; see `Model.fit` for errors."""
         labels, weights = check_training(matrix, y, task=task, weight=weight)
         counted = np.ones(matrix.rows) if weights is None else weights
-        root = grow(matrix, labels, counted, depth=self.candidate.depth)
-        return FittedRule(Signature.of(matrix, task), root)
+        asked, places = _asked(matrix, labels, counted)
+        root = grow(asked, labels, counted, depth=self.candidate.depth)
+        return FittedRule(Signature.of(matrix, task), moved(root, places))
+
+
+def _asked(matrix: Matrix, y: FloatArray, weight: FloatArray) -> tuple[Matrix, list[int]]:
+    """Return the columns a rule may ask about, and their places: of words, those that tell most."""
+    narrow = matrix.values.shape[1]
+    if matrix.wide is None:
+        return matrix, list(range(narrow))
+    told = telling(matrix, y, weight, WORDS_ASKED_MAX)
+    words = matrix.wide[:, [j - narrow for j in told]].toarray()
+    places = [*range(narrow), *told]
+    names = tuple(matrix.names[j] for j in places)
+    counts = tuple(matrix.categories[j] for j in places)
+    return Matrix(np.hstack([matrix.values, words]), names, counts), places
 
 
 def _margin(value: float, task: Task) -> float:

@@ -21,7 +21,7 @@ DENSE_MAX = 1e30  # size of a standardised number; some estimators compute in fl
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Column statistics of the training. `scale` is 0 for a column that says nothing.
+    """Statistics of the columns but the wide ones. `scale` is 0 for one that says nothing.
 
     The table has, in this order: one standardised column a number (missing -> the median); one
     mark for each number in `marked`, those with some but not all values missing; for each category
@@ -39,7 +39,7 @@ class Design:
     @classmethod
     def of(cls, matrix: Matrix) -> Design:
         """Return the statistics of the training rows."""
-        counts = matrix.categories
+        counts = matrix.categories[: matrix.values.shape[1]]
         numbers = tuple(j for j, count in enumerate(counts) if not count)
         groups = tuple(j for j, count in enumerate(counts) if count)
         stats = np.zeros((len(numbers), 3))

@@ -56,6 +56,7 @@ def write_model(
             "task": signature.task,
             "names": list(signature.names),
             "categories": list(signature.categories),
+            "width": signature.width,
             "content": dict(content),
             "files": digests,
         }
@@ -111,12 +112,13 @@ def read_model(folder: Path, kind: str) -> Stored:
     try:
         task = cast(Task, header["task"])
         names, counts = tuple(header["names"]), tuple(int(k) for k in header["categories"])
+        width = int(header.get("width", 0))
         content = dict(header["content"])
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, "a part of it is missing") from error
     if task not in ("binary", "regression") or len(names) != len(counts):
         raise _unreadable(path, "its parts do not fit together")
-    return Stored(Signature(task, names, counts), content, files)
+    return Stored(Signature(task, names, counts, width), content, files)
 
 
 def _checked_bytes(folder: Path, name: str, digests: Mapping[str, str]) -> bytes:

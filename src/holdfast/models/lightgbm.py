@@ -27,10 +27,12 @@ from holdfast.models.base import (
 )
 from holdfast.models.files import read_model, write_model
 from holdfast.models.threads import threads_for
+from holdfast.models.wide import stacked
 
 __all__ = ["FittedLightGBM", "LightGBMModel", "load", "make"]
 
 FILE = "model.txt"
+GAINS_MAX = 1_000  # columns whose gain is told
 SEED_BITS = 31  # LightGBM takes a 32-bit signed seed
 
 
@@ -59,23 +61,22 @@ class FittedLightGBM:
 
     def predict(self, matrix: Matrix) -> FloatArray:
         """Return probabilities or values."""
-        values = self.signature.check(matrix)
-        if not len(values):
+        self.signature.check(matrix)
+        if not matrix.rows:
             return np.zeros(0)
-        margin = self.booster.predict(
-            values, raw_score=True, num_threads=threads_for(values.size, settings().threads)
-        )
+        threads = threads_for(matrix.rows * matrix.columns, settings().threads)
+        margin = self.booster.predict(stacked(matrix), raw_score=True, num_threads=threads)
         raw: FloatArray = np.asarray(margin, np.float64)
         return sigmoid(raw) if self.signature.task == "binary" else raw
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return tree SHAP values."""
-        values = self.signature.check(matrix)
-        if not len(values):
-            return np.zeros(values.shape)
-        parts = self.booster.predict(
-            values, pred_contrib=True, num_threads=threads_for(values.size, settings().threads)
-        )
+        self.signature.check(matrix)
+        if not matrix.rows:
+            return np.zeros((0, matrix.columns))
+        threads = threads_for(matrix.rows * matrix.columns, settings().threads)
+        parts: Any = self.booster.predict(stacked(matrix), pred_contrib=True, num_threads=threads)
+        parts = parts if matrix.wide is None else parts.toarray()
         return np.ascontiguousarray(np.asarray(parts, np.float64)[:, :-1])
 
     def save(self, folder: Path) -> None:
@@ -91,8 +92,10 @@ class FittedLightGBM:
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters, trees, the features that gain most, versions."""
         gain = self.booster.feature_importance(importance_type="gain")
-        named = dict(zip(self.signature.names, map(float, gain), strict=True))
-        return {**self.notes, "trees": self.booster.num_trees(), "gain": named}
+        pairs = list(zip(self.signature.names, map(float, gain), strict=True))
+        if len(pairs) > GAINS_MAX:
+            pairs = sorted(pairs, key=lambda pair: -pair[1])[:GAINS_MAX]
+        return {**self.notes, "trees": self.booster.num_trees(), "gain": dict(pairs)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,9 @@ class LightGBMModel:
         check_task(self.candidate, task)
         labels, weights = check_training(matrix, y, task=task, weight=weight)
         params = _params(self.candidate, task, seed)
-        params["num_threads"] = threads_for(matrix.values.size, settings().threads)
+        params["num_threads"] = threads_for(matrix.rows * matrix.columns, settings().threads)
         data = lightgbm.Dataset(
-            matrix.values,
+            stacked(matrix),
             label=labels,
             weight=weights,
             feature_name=[f"f{j}" for j in range(matrix.columns)],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import sklearn
+from scipy import sparse
 from sklearn import linear_model
 from sklearn.exceptions import ConvergenceWarning
 
@@ -106,12 +107,17 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class FittedLinear:
-    """A sum over columns: `margin = bias + contributions`, always exact."""
+    """A sum over columns: `margin = bias + contributions`, always exact.
+
+    A wide column with value x adds `x * slope - centre`.
+    """
 
     signature: Signature
     bias: float
     scores: Scores
     notes: dict[str, Any]
+    slope: FloatArray
+    centre: FloatArray
 
     @property
     def exact(self) -> bool:
@@ -121,17 +127,26 @@ class FittedLinear:
     def predict(self, matrix: Matrix) -> FloatArray:
         """Return probabilities (logistic) or values (ridge)."""
         parts = self.scores.of(self.signature.check(matrix))
+        margin: FloatArray = np.full(matrix.rows, self.bias)
         # A running sum goes strictly from left to right, for one row as for many.
-        margin: FloatArray = self.bias + np.add.accumulate(parts, axis=1)[:, -1]
+        if parts.shape[1]:
+            margin = self.bias + np.add.accumulate(parts, axis=1)[:, -1]
+        if matrix.wide is not None:  # a sparse product adds the words of a row in their order
+            margin = margin + (matrix.wide @ self.slope - float(self.centre.sum()))
         return sigmoid(margin) if self.signature.task == "binary" else margin
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return what each column adds, against the average training row."""
-        return self.scores.of(self.signature.check(matrix))
+        parts = self.scores.of(self.signature.check(matrix))
+        if matrix.wide is None:
+            return parts
+        return np.hstack([parts, matrix.wide.multiply(self.slope).toarray() - self.centre])
 
     def save(self, folder: Path) -> None:
         """Write `model.json`."""
         content = {"bias": self.bias, "scores": self.scores.as_dict(), "notes": self.notes}
+        if self.signature.width:
+            content["wide"] = {"slope": self.slope.tolist(), "centre": self.centre.tolist()}
         kind = str(self.notes["kind"])
         write_model(folder, kind=kind, signature=self.signature, content=content)
 
@@ -162,10 +177,14 @@ class LinearModel:
         solver = _solver(self.candidate)
         with one_thread(), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            solver.fit(design.table(matrix.values), labels, sample_weight=weights)
+            solver.fit(_table(design, matrix), labels, sample_weight=weights)
         converged = not any(issubclass(each.category, ConvergenceWarning) for each in said)
         coefficients = np.ravel(np.asarray(solver.coef_, np.float64))
-        scores, bias = _centred(design, coefficients, matrix)
+        narrow = len(coefficients) - matrix.width
+        scores, bias = _centred(design, coefficients[:narrow], matrix)
+        slope, centre = coefficients[narrow:].copy(), np.zeros(matrix.width)
+        if matrix.wide is not None:
+            centre = np.ravel(np.asarray(matrix.wide.mean(axis=0), np.float64)) * slope
         notes = {
             "kind": self.candidate.kind,
             "task": task,
@@ -175,7 +194,24 @@ class LinearModel:
             "versions": {"scikit-learn": sklearn.__version__},
         }
         intercept = float(np.ravel(solver.intercept_)[0])
-        return FittedLinear(Signature.of(matrix, task), intercept + bias, scores, notes)
+        return FittedLinear(
+            Signature.of(matrix, task),
+            intercept + bias + float(centre.sum()),
+            scores,
+            notes,
+            slope=slope,
+            centre=centre,
+        )
+
+
+def _table(design: Design, matrix: Matrix) -> Any:
+    """Return what the solver sees: words keep their weights and are not standardised."""
+    table = design.table(matrix.values)
+    if matrix.wide is None:
+        return table
+    if not matrix.values.shape[1]:
+        return matrix.wide
+    return sparse.hstack([sparse.csr_matrix(table), matrix.wide], format="csr")
 
 
 def _solver(candidate: candidates.LogisticRegression | candidates.Ridge) -> Any:
@@ -233,11 +269,17 @@ def load(folder: Path) -> FittedModel:
     content = stored.content
     try:
         bias, scores, notes = float(content["bias"]), content["scores"], dict(content["notes"])
+        wide = content.get("wide", {"slope": [], "centre": []})
+        slope, centre = (np.array(wide[key], np.float64) for key in ("slope", "centre"))
+        if not len(slope) == len(centre) == stored.signature.width:
+            raise ValueError("lengths")
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             "the saved linear model cannot be used", code="HF417", hint="train again"
         ) from error
-    return FittedLinear(stored.signature, bias, Scores.from_dict(scores), notes)
+    return FittedLinear(
+        stored.signature, bias, Scores.from_dict(scores), notes, slope=slope, centre=centre
+    )
 
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from holdfast.errors import StoreError
 from holdfast.models.base import FloatArray, Matrix
 
-__all__ = ["Node", "Split", "grow", "node_from_dict", "rule_lines"]
+__all__ = ["Node", "Split", "grow", "moved", "node_from_dict", "rule_lines"]
 
 THRESHOLDS_MAX = 64  # thresholds tried for a number
 QUANTILE_ROWS_MAX = 50_000  # rows that thresholds are taken from
@@ -97,6 +97,15 @@ def node_from_dict(plain: Mapping[str, Any], *, columns: int, depth: int = 0) ->
             "the saved rule cannot be used", code="HF417", hint="train again"
         ) from error
     return Node(value, weight, Split(column, cast(Question, question), at, yes, no, gaps))
+
+
+def moved(node: Node, places: Sequence[int]) -> Node:
+    """Return the same tree over other columns: `places[j]` is where column j is now."""
+    if node.split is None:
+        return node
+    split = node.split
+    yes, no = moved(split.yes, places), moved(split.no, places)
+    return replace(node, split=replace(split, column=places[split.column], yes=yes, no=no))
 
 
 def grow(matrix: Matrix, y: FloatArray, weight: FloatArray, *, depth: int) -> Node:

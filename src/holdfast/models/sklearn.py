@@ -31,6 +31,7 @@ from holdfast.models.design import Design
 from holdfast.models.files import read_model, write_model
 from holdfast.models.stored_types import from_bytes, refused_types, to_bytes
 from holdfast.models.threads import one_thread
+from holdfast.models.wide import dense
 
 __all__ = ["FittedSklearn", "SklearnModel", "load", "make"]
 
@@ -112,11 +113,11 @@ class FittedSklearn:
 
         Where an estimator rounds a row otherwise among others, rows are asked one by one.
         """
-        return self._predict(self.signature.check(matrix))
+        return self._predict(self.signature.check(self._dense(matrix)))
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return, for each column, the margin less the margin with that column typical."""
-        values = self.signature.check(matrix)
+        values = self.signature.check(self._dense(matrix))
         whole = self._margin(values)
         result = np.zeros(values.shape)
         for j in range(values.shape[1]):
@@ -124,6 +125,9 @@ class FittedSklearn:
             without[:, j] = self.typical[j]
             result[:, j] = whole - self._margin(without)
         return result
+
+    def _dense(self, matrix: Matrix) -> Matrix:
+        return dense(matrix, str(self.notes["estimator"]))
 
     def _predict(self, values: FloatArray) -> FloatArray:
         step = 1 if self.alone else BLOCK_ROWS
@@ -192,6 +196,7 @@ class SklearnModel:
         """
         check_task(self.candidate, task)
         labels, weights = check_training(matrix, y, task=task, weight=weight)
+        matrix = dense(matrix, self.candidate.name)
         estimator = _prepared(self.candidate, task, seed)
         extra = _weights(self.candidate, estimator, weights)
         encoding = Encoding.of(matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,12 @@ from holdfast.models.base import (
 )
 from holdfast.models.files import read_model, write_model
 from holdfast.models.threads import threads_for
+from holdfast.models.wide import stacked
 
 __all__ = ["FittedXGBoost", "XGBoostModel", "load", "make"]
 
 FILE = "model.ubj"
+GAINS_MAX = 1_000  # columns whose gain is told
 SEED_BITS = 31  # XGBoost takes a 32-bit signed seed
 EXACT_CELLS_MAX = 4_000_000  # rows x columns up to which exact splits are affordable
 THREADS_MAX = 4  # sums of gradients may depend on it, so it is not the number of cores
@@ -50,7 +53,7 @@ class FittedXGBoost:
         """Return the model that the bytes describe: the same way after `fit` and after `load`."""
         booster = xgboost.Booster(params={"nthread": 1, "verbosity": 0})
         booster.load_model(bytearray(data))
-        blank = _table(signature, np.full((1, len(signature.names)), np.nan))
+        blank = _table(signature, _blank(signature))
         base = booster.predict(blank, pred_contribs=True, validate_features=False)
         return cls(signature, data, booster, float(base[0, -1]), notes)
 
@@ -61,21 +64,21 @@ class FittedXGBoost:
 
     def predict(self, matrix: Matrix) -> FloatArray:
         """Return probabilities or values; the margin has float32 precision."""
-        values = self.signature.check(matrix)
-        if not len(values):
+        self.signature.check(matrix)
+        if not matrix.rows:
             return np.zeros(0)
         margin = self.booster.inplace_predict(
-            _within(values), predict_type="margin", validate_features=False
+            _within(matrix), predict_type="margin", validate_features=False
         )
         raw: FloatArray = np.asarray(margin, np.float64)
         return sigmoid(raw) if self.signature.task == "binary" else raw
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         """Return tree SHAP values."""
-        values = self.signature.check(matrix)
-        if not len(values):
-            return np.zeros(values.shape)
-        table = _table(self.signature, values)
+        self.signature.check(matrix)
+        if not matrix.rows:
+            return np.zeros((0, matrix.columns))
+        table = _table(self.signature, matrix)
         parts = self.booster.predict(table, pred_contribs=True, validate_features=False)
         return np.ascontiguousarray(parts[:, :-1].astype(np.float64))
 
@@ -92,7 +95,10 @@ class FittedXGBoost:
     def describe(self) -> dict[str, Any]:
         """Return kind, parameters, trees, the features that gain most, versions."""
         gain: dict[str, Any] = self.booster.get_score(importance_type="total_gain")
-        named = {name: float(gain.get(f"f{j}", 0.0)) for j, name in enumerate(self.signature.names)}
+        told: Sequence[int] = range(len(self.signature.names))
+        if len(told) > GAINS_MAX:
+            told = sorted(told, key=lambda j: -gain.get(f"f{j}", 0.0))[:GAINS_MAX]
+        named = {self.signature.names[j]: float(gain.get(f"f{j}", 0.0)) for j in told}
         return {**self.notes, "trees": self.booster.num_boosted_rounds(), "gain": named}
 
 
@@ -115,7 +121,7 @@ class XGBoostModel:
         check_task(self.candidate, task)
         labels, weights = check_training(matrix, y, task=task, weight=weight)
         signature = Signature.of(matrix, task)
-        table = _table(signature, matrix.values, label=labels, weight=weights)
+        table = _table(signature, matrix, label=labels, weight=weights)
         params = _params(self.candidate, signature, matrix.rows)
         params["seed"] = derive(seed, "xgboost") >> (63 - SEED_BITS)
         params["base_score"] = _base_score(self.candidate, task, labels, weight=weights)
@@ -133,24 +139,37 @@ class XGBoostModel:
 
 def _table(
     signature: Signature,
-    values: FloatArray,
+    matrix: Matrix,
     *,
     label: FloatArray | None = None,
     weight: FloatArray | None = None,
 ) -> xgboost.DMatrix:
     return xgboost.DMatrix(
-        _within(values),
+        _within(matrix),
         label=label,
         weight=weight,
         feature_names=[f"f{j}" for j in range(len(signature.names))],
         feature_types=["c" if count else "q" for count in signature.categories],
         enable_categorical=True,
-        nthread=threads_for(values.size, THREADS_MAX),
+        nthread=threads_for(matrix.rows * matrix.columns, THREADS_MAX),
     )
 
 
-def _within(values: FloatArray) -> FloatArray:
-    return np.clip(values, -FLOAT32_MAX, FLOAT32_MAX)
+def _within(matrix: Matrix) -> Any:
+    """All columns, inside float32; a word that does not occur is missing to XGBoost."""
+    return stacked(
+        Matrix(
+            np.clip(matrix.values, -FLOAT32_MAX, FLOAT32_MAX),
+            matrix.names,
+            matrix.categories,
+            matrix.wide,
+        )
+    )
+
+
+def _blank(signature: Signature) -> Matrix:
+    """One row without any value."""
+    return Matrix(np.full((1, len(signature.names)), np.nan), signature.names, signature.categories)
 
 
 def _params(candidate: candidates.XGBoost, signature: Signature, rows: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from holdfast.data.readers import files_of, read_file
 from holdfast.data.table import Table, times_of
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError, StoreError
-from holdfast.features.training_set import build_training_set
+from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.training.bundle import Bundle
 
 __all__ = ["predict_batch"]
@@ -79,8 +79,8 @@ def predict_batch(
     )
     loaded = load(_by_attr(schema), raw, now_us=now_us)
     rows = _in_known_order(schema, loaded)
-    values, context = _features(bundle, tables, rows, progress)
-    decided = _decided(bundle, values, context, progress)
+    asked = _features(bundle, tables, rows, progress)
+    decided = _decided(bundle, asked, progress)
     problems = {
         number: f"{column}: {reason}"
         for reason, column, number in loaded.quarantine.frame.select(
@@ -117,8 +117,8 @@ def _in_known_order(schema: SourceSchema, loaded: Loaded) -> _Rows:
 
 def _features(
     bundle: Bundle, tables: Mapping[str, Table], rows: _Rows, progress: Progress
-) -> tuple[Floats, Floats]:
-    """Return the features and the context of the rows, in table order."""
+) -> TrainingSet:
+    """Return the rows as a training set, in table order."""
     plan = bundle.plan
     each = tables[plan.each]
     found = _places_in(each, rows.table)
@@ -128,7 +128,7 @@ def _features(
     training = build_training_set(plan, whole, progress=progress)
     place = found.copy()
     place[new] = np.arange(len(each), len(each) + len(new))
-    return training.values[place], training.context[place]
+    return training.take(place)
 
 
 def _places_in(each: Table, asked: Table) -> Ints:
@@ -160,16 +160,15 @@ def _behind(tables: Mapping[str, Table], rows: Table, new: Ints) -> Table:
     )
 
 
-def _decided(
-    bundle: Bundle, values: Floats, context: Floats, progress: Progress
-) -> dict[str, list[Any]]:
+def _decided(bundle: Bundle, asked: TrainingSet, progress: Progress) -> dict[str, list[Any]]:
     """Return the output columns of the rows in table order."""
     names, plan = bundle.decisions, bundle.plan
     columns: dict[str, list[Any]] = {name: [] for name in OUTPUTS}
-    with progress.step("deciding", total=len(values), unit="rows") as step:
-        for start in range(0, len(values), CHUNK_ROWS):
+    with progress.step("deciding", total=len(asked), unit="rows") as step:
+        for start in range(0, len(asked), CHUNK_ROWS):
             chunk = slice(start, start + CHUNK_ROWS)
-            told = bundle.predict(values[chunk], context[chunk])
+            texts = {name: text[chunk].to_list() for name, text in asked.texts.items()}
+            told = bundle.predict(asked.values[chunk], asked.context[chunk], texts)
             taken = told.decision.astype(np.int64)
             rows = len(taken)
             columns["use_case"] += [plan.use_case] * rows

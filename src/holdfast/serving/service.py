@@ -25,6 +25,7 @@ from holdfast.errors import (
     StoreError,
 )
 from holdfast.features.backfill import forget
+from holdfast.features.encodings import texts_of
 from holdfast.features.online import OnlineFeatures
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
 from holdfast.serving.watch import ParityWatch, Watched
@@ -282,11 +283,14 @@ class Service:
     def _answer(
         self, row: dict[str, Any], features: Floats, context: Floats, place: Place
     ) -> Prediction:
-        decided = self.bundle.predict(features[None, :], context[None, :])
+        texts = texts_of(self.bundle.plan, [row])
+        decided = self.bundle.predict(features[None, :], context[None, :], texts)
         index, names = int(decided.decision[0]), self.bundle.decisions
         expected = [_or_none(float(x)) for x in decided.expected[0]]
         limit = self.bundle.reason_codes
-        reasons = reasons_of(self.bundle, features, limit=limit, context=context, told=decided)
+        reasons = reasons_of(
+            self.bundle, features, limit=limit, context=context, texts=texts, told=decided
+        )
         return Prediction(
             prediction_id=place[0],
             use_case=self.plan.use_case,

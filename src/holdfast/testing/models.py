@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from holdfast.errors import ContractError, DefinitionError, StoreError
 from holdfast.models.base import FittedModel, FloatArray, Matrix, Task, sigmoid
 from holdfast.models.files import HEADER
 from holdfast.models.open import load_model, open_model
 
-__all__ = ["ModelTestCase", "golden_section", "same_bits", "sample"]
+__all__ = ["ModelTestCase", "golden_section", "same_bits", "sample", "sample_of_words"]
 
 ROWS = 400  # rows of the sample table
 CHANNELS, SHOPS = 3, 40  # categories of the sample table
@@ -68,6 +69,22 @@ def sample(task: Task, rows: int = ROWS) -> tuple[Matrix, FloatArray]:
     categories = tuple({"channel": CHANNELS, "shop": SHOPS}.get(name, 0) for name in names)
     matrix = Matrix(np.column_stack(list(columns.values())), names, categories)
     return matrix, y if task == "binary" else margin * 10.0 + noise
+
+
+def sample_of_words(task: Task, rows: int = ROWS, *, alone: bool = False) -> Matrix:
+    """Return the sample table with words beside it, or the words alone: sparse columns.
+
+    One word goes with the label, most say nothing, one never occurs.
+    """
+    matrix, y = sample(task, rows)
+    telling = (y > np.median(y)).astype(np.float64) * (golden_section(rows, 9) < 0.9)
+    noise = [(golden_section(rows, 10 + j) < 0.1) * golden_section(rows, 40 + j) for j in range(20)]
+    words = sparse.csr_matrix(np.column_stack([telling, np.zeros(rows), *noise]))
+    names = tuple(f"words[{j}]" for j in range(words.shape[1]))
+    counts = (0,) * len(names)
+    if alone:
+        return Matrix(np.empty((rows, 0)), names, counts, words)
+    return Matrix(matrix.values, matrix.names + names, matrix.categories + counts, words)
 
 
 def same_bits(left: FloatArray, right: FloatArray) -> bool:
@@ -199,6 +216,33 @@ class ModelTestCase:
                 assert answer.max() <= 1.0
             if self.learns:
                 assert ((answer - y) ** 2).mean() < 0.9 * y.var()
+
+    @pytest.mark.parametrize("alone", [False, True], ids=["beside", "alone"])
+    def test_words_keep_every_promise(
+        self, fits: dict[Task, FittedModel], tmp_path: Path, alone: bool
+    ) -> None:
+        """Wide columns: the same bits for one row and after loading, and shares that add up."""
+        for task in fits:
+            matrix, y = sample_of_words(task, alone=alone), sample(task)[1]
+            fitted = self.fit(matrix, y, task=task)
+            whole, parts = fitted.predict(matrix), fitted.contributions(matrix)
+            assert parts.shape == (matrix.rows, matrix.columns)
+            fitted.save(tmp_path / task)
+            loaded = load_model(tmp_path / task)
+            assert same_bits(loaded.predict(matrix), whole)
+            for i in range(0, matrix.rows, 13):
+                one = matrix.take(slice(i, i + 1))
+                assert same_bits(fitted.predict(one), whole[i : i + 1])
+                assert same_bits(fitted.contributions(one), parts[i : i + 1])
+            if fitted.exact:
+                margin = fitted.bias + parts.sum(axis=1)
+                told = sigmoid(margin) if task == "binary" else margin
+                size = 1.0 if task == "binary" else float(np.abs(whole).max())
+                assert float(np.abs(told - whole).max()) <= SUM_TOLERANCE * size
+            if self.learns and alone:
+                assert ((whole - y) ** 2).mean() < 0.9 * y.var()
+            with pytest.raises(ContractError):
+                fitted.predict(sample(task)[0])
 
     def test_it_describes_itself_as_plain_data(self, fits: dict[Task, FittedModel]) -> None:
         """`describe` is JSON with the kind and the task; parameters of the candidate too."""

@@ -13,17 +13,19 @@ import numpy.typing as npt
 
 from holdfast.define.policies import Serving
 from holdfast.errors import ContractError, StoreError
+from holdfast.features.encodings import Texts
 from holdfast.features.plan import Plan
 from holdfast.models.base import FittedModel, Task
 from holdfast.training.bundle_files import digest_of, read_bundle_files, write_bundle_files
 from holdfast.training.calibrate import Calibration
-from holdfast.training.encode import Encoder
+from holdfast.training.encoders.encoder import HERE, Encoder
 from holdfast.training.pipeline import Pipeline, Predictions
 from holdfast.training.train import TrainResult
 
 __all__ = ["Bundle", "LoadModel", "load_bundle", "write_bundle"]
 
 MODEL = "model"  # folder of native model files
+ENCODERS = "encoders"  # folder of what encoders store beside their data
 DEFINITION = "definition.py"
 GOLDEN = "golden.json"
 
@@ -66,16 +68,17 @@ class Bundle:
         found: dict[str, Any] = self.report["lineage"]
         return found
 
-    def predict(self, values: Floats, context: Floats) -> Predictions:
+    def predict(self, values: Floats, context: Floats, texts: Texts | None = None) -> Predictions:
         """Return the answers for rows: features float64[n, F] and context float64[n, R].
 
-        The one implementation behind evaluation, batch and serving; a row's answer has the same
-        bits alone and among others.
+        `texts`: the texts of the features that are made of texts, as `texts_of` gives them. The
+        one implementation behind evaluation, batch and serving; a row's answer has the same bits
+        alone and among others.
 
         Raises:
             ContractError: HF413, when the columns are not those of the training.
         """
-        return self.pipeline.predict(values, context)
+        return self.pipeline.predict(values, context, texts)
 
 
 def write_bundle(
@@ -95,10 +98,11 @@ def write_bundle(
         StoreError: HF439, when the folder cannot be written.
     """
     pipeline, policy = result.shipped, serving or Serving()
-    told = pipeline.predict(result.golden_values, result.golden_context)
+    told = pipeline.predict(result.golden_values, result.golden_context, result.golden_texts)
     golden = {
         "values": _nullable(result.golden_values),
         "context": _nullable(result.golden_context),
+        "texts": dict(result.golden_texts),
         "predictions": _told(told),
     }
     content = {
@@ -121,14 +125,24 @@ def write_bundle(
         "report": result.as_dict(),
     }
     texts = {GOLDEN: json.dumps(golden, allow_nan=False), DEFINITION: definition}
-    return write_bundle_files(folder, content, texts=texts, save=pipeline.model.save, model=MODEL)
+    return write_bundle_files(
+        folder,
+        content,
+        texts=texts,
+        blobs={f"{ENCODERS}/{name}": data for name, data in pipeline.encoder.blobs().items()},
+        save=pipeline.model.save,
+        model=MODEL,
+    )
 
 
-def load_bundle(folder: Path, *, load_model: LoadModel, version: int = 0) -> Bundle:
+def load_bundle(
+    folder: Path, *, load_model: LoadModel, version: int = 0, root: Path = HERE
+) -> Bundle:
     """Return the bundle in a folder, after it proved that it is whole and predicts as before.
 
     Every file's digest is checked, then the golden rows are predicted again and compared bit by
-    bit. `load_model`: opens the folder of native model files; `version`: its number in a registry.
+    bit. `load_model`: opens the folder of native model files; `version`: its number in a registry;
+    `root`: the folder that rows name images from.
 
     Raises:
         StoreError: HF436 a file is missing, changed or not readable; HF437 the bundle was written
@@ -137,7 +151,7 @@ def load_bundle(folder: Path, *, load_model: LoadModel, version: int = 0) -> Bun
     manifest = read_bundle_files(folder)
     content = manifest["content"]
     try:
-        pipeline = _pipeline(content, folder, load_model)
+        pipeline = _pipeline(content, folder, load_model, root=root)
         bundle = Bundle(
             version=version,
             plan=Plan.from_dict(content["plan"]),
@@ -165,11 +179,14 @@ def load_bundle(folder: Path, *, load_model: LoadModel, version: int = 0) -> Bun
     return bundle
 
 
-def _pipeline(content: Mapping[str, Any], folder: Path, load_model: LoadModel) -> Pipeline:
+def _pipeline(
+    content: Mapping[str, Any], folder: Path, load_model: LoadModel, *, root: Path
+) -> Pipeline:
+    blobs = {path.name: path.read_bytes() for path in sorted((folder / ENCODERS).glob("*"))}
     return Pipeline(
         task=cast(Task, content["task"]),
         value=Plan.from_dict(content["plan"]).value,
-        encoder=Encoder.from_dict(content["encoder"]),
+        encoder=Encoder.from_dict(content["encoder"], blobs, root),
         model=load_model(folder / MODEL),
         calibration=Calibration.from_dict(content["calibration"]),
         residuals=tuple(float(x) for x in content["residuals"]),
@@ -182,9 +199,10 @@ def _prove(bundle: Bundle, golden: Mapping[str, Any], folder: Path) -> None:
     features = len(bundle.plan.features)
     values = _matrix(golden["values"], features)
     context = _matrix(golden["context"], len(bundle.plan.value.context))
-    wanted = golden["predictions"]
+    texts, wanted = golden.get("texts", {}), golden["predictions"]
     for rows in (slice(None), slice(0, 1)):
-        told = _told(bundle.predict(values[rows], context[rows]))
+        asked = {name: held[rows] for name, held in texts.items()}
+        told = _told(bundle.predict(values[rows], context[rows], asked))
         for name, expected in wanted.items():
             if told[name] != expected[rows]:
                 raise StoreError(

@@ -24,10 +24,11 @@ def write_bundle_files(
     content: Mapping[str, Any],
     *,
     texts: Mapping[str, str],
+    blobs: Mapping[str, bytes],
     save: Callable[[Path], None],
     model: str,
 ) -> str:
-    """Write texts, the model's own files and at last the manifest; return its digest.
+    """Write texts, blobs, the model's own files and at last the manifest; return its digest.
 
     `save` writes the model into the folder it is given. Every file's SHA-256 stands in the
     manifest, and the manifest's own digest in itself.
@@ -39,6 +40,9 @@ def write_bundle_files(
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
+        for name, data in blobs.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(data)
         save(folder / model)
         files = {
             path.relative_to(folder).as_posix(): file_fingerprint(path)

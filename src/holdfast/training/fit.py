@@ -15,9 +15,9 @@ from holdfast.core.seed import derive
 from holdfast.core.settings import settings
 from holdfast.errors import ContractError, HoldfastError
 from holdfast.features.training_set import TrainingSet
-from holdfast.models.base import Candidate, FittedModel, Matrix, Model, Task
+from holdfast.models.base import Candidate, FittedModel, Model, Task
 from holdfast.models.candidates import LogisticRegression, Prior, Ridge, Rule
-from holdfast.training.encode import Encoder
+from holdfast.training.encoders.encoder import Encoder, Learner
 from holdfast.training.split import Fold, Split
 
 __all__ = ["OpenModel", "Trial", "fit_trials", "refit", "trials_of"]
@@ -80,18 +80,21 @@ def fit_trials(
     task: Task,
     open_model: OpenModel,
     seed: int,
+    learner: Learner | None = None,
     progress: Progress = SILENT,
 ) -> None:
     """Fit every trial on every fold and keep its answers on the tests.
 
-    A candidate that fails keeps its error and takes no further part.
+    Encoders learn anew on the training rows of each fold. A candidate that fails keeps its error
+    and takes no further part.
 
     Raises:
         ContractError: HF434, when every candidate failed.
     """
     folds = (*split.folds, split.final)
     with progress.step("train", total=len(trials) * len(folds), unit="fits") as step:
-        work = _Work(rows, folds, task, open_model, seed, step)
+        learns = learner or Learner(rows, seed=seed)
+        work = _Work(rows, learns, folds, task, open_model, seed, step)
         for wave, workers in _waves(trials, rows):
             if workers == 1:
                 fits = [work.fit(wave, number) for number in range(len(folds))]
@@ -122,9 +125,10 @@ def refit(
     task: Task,
     open_model: OpenModel,
     seed: int,
+    learner: Learner | None = None,
 ) -> tuple[Encoder, FittedModel]:
     """Return the trial's encoder and model, learnt once more from other rows."""
-    encoder, matrix = _encoded(rows, index)
+    encoder, matrix = (learner or Learner(rows, seed=seed)).learn(index)
     model = open_model(trial.candidate).fit(matrix, rows.label[index], task=task, seed=seed)
     return encoder, model
 
@@ -148,6 +152,7 @@ class _Work:
     """What every fit of a training needs."""
 
     rows: TrainingSet
+    learner: Learner
     folds: Sequence[Fold]
     task: Task
     open_model: OpenModel
@@ -157,10 +162,10 @@ class _Work:
     def fit(self, trials: Sequence[Trial], number: int) -> list[_Fit]:
         """Fit trials on one fold; what one of them raises belongs to it alone."""
         fold, rows = self.folds[number], self.rows
-        encoder, learnt = _encoded(rows, fold.train)
-        tested = encoder.encode(rows.values[fold.test])
+        encoder, learnt = self.learner.learn(fold.train)
+        tested = self.learner.served(encoder, fold.test)
         tail = fold.train[-TAIL_ROWS_MAX:] if number == 0 else fold.train[:0]
-        recent = encoder.encode(rows.values[tail])
+        recent = learnt.take(slice(len(fold.train) - len(tail), None))
         labels, seed = rows.label[fold.train], derive(self.seed, "fit", number)
         fits = []
         for trial in trials:
@@ -198,12 +203,6 @@ def _keep(trial: Trial, fits: Sequence[_Fit]) -> None:
     trial.scores = [fit.score for fit in fits]
     trial.tail = fits[0].tail
     trial.model, trial.encoder = fits[-1].model, fits[-1].encoder
-
-
-def _encoded(rows: TrainingSet, index: Ints) -> tuple[Encoder, Matrix]:
-    values = rows.values[index]
-    encoder = Encoder.fit(rows.names, rows.kinds, values)
-    return encoder, encoder.encode(values)
 
 
 def _told(error: Exception) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def lineage(
 
 
 def data_fingerprint(rows: TrainingSet) -> str:
-    """Return 16 hexadecimal digits naming the features, labels and times of a training set."""
+    """Return 16 hexadecimal digits naming features, texts, labels and times of a training set."""
     digest = hashlib.sha256()
     digest.update(fingerprint([list(rows.names), list(rows.context_names)]).encode())
     for part in (rows.values, rows.context, rows.label[:, None]):
@@ -52,6 +52,9 @@ def data_fingerprint(rows: TrainingSet) -> str:
             numbers = np.array(part[:, column], dtype="<f8")
             numbers[np.isnan(numbers)] = np.nan  # one pattern of bits for what is missing
             digest.update(numbers.tobytes())
+    for name in sorted(rows.texts):
+        for text in rows.texts[name].to_list():
+            digest.update(b"\0" if text is None else b"\1" + text.encode() + b"\0")
     for moments in (rows.time_us, rows.matured_us):
         digest.update(np.asarray(moments, dtype="<i8").tobytes())
     return digest.hexdigest()[:DIGITS]

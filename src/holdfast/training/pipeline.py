@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.errors import ContractError
+from holdfast.features.encodings import Texts
 from holdfast.features.plan import ValuePlan
 from holdfast.models.base import FittedModel, Task
 from holdfast.training.calibrate import Calibration
@@ -21,7 +22,7 @@ from holdfast.training.decide import (
     order_quantities,
     realised,
 )
-from holdfast.training.encode import Encoder
+from holdfast.training.encoders.encoder import Encoder
 
 __all__ = ["Pipeline", "Predictions"]
 
@@ -69,17 +70,18 @@ class Pipeline:
         """The names of the decisions, in the order of `expected`."""
         return decision_names(self.value)
 
-    def predict(self, values: Floats, context: Floats) -> Predictions:
+    def predict(self, values: Floats, context: Floats, texts: Texts | None = None) -> Predictions:
         """Return the answers for rows: values float64[n, F], context float64[n, R].
 
-        A row's answer has the same bits alone and among others.
+        `texts`: the texts of the features that are made of texts. A row's answer has the same
+        bits alone and among others.
 
         Raises:
             ContractError: HF413, when the columns are not those of the training.
         """
-        return self.answer(self.score(values), context)
+        return self.answer(self.score(values, texts), context)
 
-    def score(self, values: Floats) -> Floats:
+    def score(self, values: Floats, texts: Texts | None = None) -> Floats:
         """Return the model's own answers, float64[n]."""
         if values.ndim != 2 or values.shape[1] != len(self.encoder.names):
             raise ContractError(
@@ -88,7 +90,7 @@ class Pipeline:
                 code="HF413",
                 hint="ask with the features that the model was trained on",
             )
-        return self.model.predict(self.encoder.encode(values))
+        return self.model.predict(self.encoder.encode(values, texts))
 
     def answer(self, score: Floats, context: Floats) -> Predictions:
         """Return everything after the model: probability, expected values, decision."""

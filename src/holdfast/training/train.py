@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,10 +15,12 @@ from holdfast.core.duration import duration_us
 from holdfast.core.progress import SILENT, Progress
 from holdfast.core.seed import derive
 from holdfast.define.policies import Training
+from holdfast.features.encodings import Texts
 from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet
 from holdfast.models.base import Candidate, Task
 from holdfast.training.decide import check_worth
+from holdfast.training.encoders.encoder import HERE, Learner
 from holdfast.training.evaluate import (
     Judged,
     compare,
@@ -59,6 +62,7 @@ class TrainResult:
     predictions: Predictions
     golden_values: Floats
     golden_context: Floats
+    golden_texts: Texts
     categories: dict[str, dict[float, str]]
     report: dict[str, Any]
 
@@ -87,12 +91,14 @@ def train(
     seed: int | None = None,
     train: Range | None = None,
     test: Range | None = None,
+    root: Path = HERE,
     progress: Progress = SILENT,
 ) -> TrainResult:
     """Return the best candidate with its figures on later rows, and the model to ship.
 
     Same rows, definition, seed and libraries: the same model and report, byte for byte. `train`
-    and `test`: half-open ranges in us for the last test; see `make_split`.
+    and `test`: half-open ranges in us for the last test; see `make_split`. `root`: the folder that
+    models of encoders, and images, are named from.
 
     Raises:
         ContractError: HF430 to HF434, HF440 and HF441, when there is nothing to learn, to test
@@ -102,23 +108,19 @@ def train(
     chance = policy.seed if seed is None else seed
     task = cast(Task, plan.task)
     candidates = [cast(Candidate, candidate) for candidate in policy.candidates]
-    split = make_split(
-        rows.time_us,
-        rows.matured_us,
-        rows.label,
-        binary=task == "binary",
-        folds=policy.folds,
-        history_us=duration_us(policy.history) if policy.history else 0,
-        cluster=rows.cluster,
-        without_time=rows.without_time,
-        seed=chance,
-        train=train,
-        test=test,
-    )
+    split = _split(rows, plan, policy, seed=chance, train=train, test=test)
     check_worth(plan.value, rows.context, rows.label)
     trials = trials_of(candidates, task, inventory=plan.value.kind != "payoff")
+    learner = Learner(rows, seed=chance, root=root)
     fit_trials(
-        trials, rows, split, task=task, open_model=open_model, seed=chance, progress=progress
+        trials,
+        rows,
+        split,
+        task=task,
+        open_model=open_model,
+        seed=chance,
+        learner=learner,
+        progress=progress,
     )
     judge = Judge(rows, split, task, plan.value, tuple(policy.subject_to))
     best, earned = choose(judge, trials, progress)
@@ -126,7 +128,7 @@ def train(
     shipped = tested
     if split.kind != "given ranges":
         with progress.step("train on everything matured", total=1, unit="fits") as step:
-            shipped = _shipped(judge, best, open_model, derive(chance, "ship"))
+            shipped = _shipped(judge, best, open_model, learner)
             step.advance(1)
     judged = _judged(judge, trials, best)
     report = _report(judge, judged, trials, best=best, earned=earned, seed=chance)
@@ -145,8 +147,33 @@ def train(
         predictions=cast(Predictions, told),
         golden_values=rows.values[golden],
         golden_context=rows.context[golden],
+        golden_texts={name: text[golden].to_list() for name, text in rows.texts.items()},
         categories=_vocabulary_texts(rows, shipped),
         report=plain(report),
+    )
+
+
+def _split(
+    rows: TrainingSet,
+    plan: Plan,
+    policy: Training,
+    *,
+    seed: int,
+    train: Range | None,
+    test: Range | None,
+) -> Split:
+    return make_split(
+        rows.time_us,
+        rows.matured_us,
+        rows.label,
+        binary=plan.task == "binary",
+        folds=policy.folds,
+        history_us=duration_us(policy.history) if policy.history else 0,
+        cluster=rows.cluster,
+        without_time=rows.without_time,
+        seed=seed,
+        train=train,
+        test=test,
     )
 
 
@@ -155,10 +182,16 @@ def _golden(rows: Ints) -> Ints:
     return rows[np.unique(np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(np.int64))]
 
 
-def _shipped(judge: Judge, best: Trial, open_model: OpenModel, seed: int) -> Pipeline:
+def _shipped(judge: Judge, best: Trial, open_model: OpenModel, learner: Learner) -> Pipeline:
     """Fit the chosen candidate on all matured rows, under the rule learnt from all folds."""
     encoder, model = refit(
-        best, judge.rows, judge.split.matured, task=judge.task, open_model=open_model, seed=seed
+        best,
+        judge.rows,
+        judge.split.matured,
+        task=judge.task,
+        open_model=open_model,
+        seed=derive(learner.seed, "ship"),
+        learner=learner,
     )
     rule = judge.pipeline(best, judge.final + 1)
     return Pipeline(
@@ -282,9 +315,10 @@ def _told_shipped(split: Split, shipped: Pipeline, tested: Pipeline) -> dict[str
 
 
 def _vocabulary_texts(rows: TrainingSet, pipeline: Pipeline) -> dict[str, dict[float, str]]:
-    """Return the text behind each code that the shipped encoder knows."""
+    """Return the text behind each category that the shipped encoder knows."""
     texts = {}
-    for name, ids in pipeline.encoder.vocabulary.items():
-        known = rows.categories.get(name, {})
-        texts[name] = {value: known[value] for value in ids if value in known}
+    for name, held in rows.categories.items():
+        known = pipeline.encoder.known(name)
+        ids = held if known is None else known
+        texts[name] = {value: held[value] for value in ids if value in held}
     return texts

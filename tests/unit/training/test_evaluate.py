@@ -13,7 +13,7 @@ from holdfast.models.base import FittedModel, Matrix
 from holdfast.models.candidates import Prior
 from holdfast.models.open import open_model
 from holdfast.training import evaluate
-from holdfast.training.encode import Encoder
+from holdfast.training.encoders.encoder import Learner
 from holdfast.training.evaluate import (
     Judged,
     compare,
@@ -42,7 +42,7 @@ def made() -> Made:
 
 @pytest.fixture(scope="module")
 def pipeline(made: Made) -> Pipeline:
-    encoder = Encoder.fit(made.rows.names, made.rows.kinds, made.rows.values)
+    encoder, _ = Learner(made.rows, seed=0).learn(np.arange(len(made.rows)))
     model = prior(encoder.encode(made.rows.values[:10]))
     return Pipeline(task="binary", value=PAYOFF, encoder=encoder, model=model)
 

@@ -12,7 +12,6 @@ from sklearn import metrics as reference
 
 from holdfast.training import metrics
 from holdfast.training.calibrate import LEVELS, Calibration, fit_calibration, fit_residuals
-from holdfast.training.encode import CATEGORIES_MAX, Encoder
 from holdfast.training.evaluate import plain
 from holdfast.training.worth import Resamples, difference
 
@@ -157,33 +156,3 @@ def test_residuals_stand_for_equal_shares() -> None:
     assert np.mean(found) == pytest.approx(label.mean())
     assert list(found) == sorted(found)
     assert fit_residuals(np.empty(0), np.empty(0)) == (0.0,) * LEVELS
-
-
-def test_the_most_frequent_category_has_the_first_code() -> None:
-    values = np.array([[5.0, 1.0], [7.0, 2.0], [7.0, np.nan], [np.nan, 4.0]])
-    encoder = Encoder.fit(("c", "x"), ("category", "number"), values)
-    matrix = encoder.encode(values)
-    assert matrix.categories == (2, 0)
-    assert matrix.values[:3, 0].tolist() == [1.0, 0.0, 0.0]
-    assert np.isnan(matrix.values[3, 0])
-    assert np.array_equal(matrix.values[:, 1], values[:, 1], equal_nan=True)
-    assert np.isnan(encoder.encode(np.array([[6.0, 0.0]])).values[0, 0])
-
-
-def test_a_vocabulary_is_bounded_and_survives_json() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.integers(0, 3 * CATEGORIES_MAX, (20_000, 1)).astype(np.float64)
-    encoder = Encoder.fit(("c",), ("category",), values)
-    matrix = encoder.encode(values)
-    assert matrix.categories == (CATEGORIES_MAX,)
-    again = Encoder.from_dict(json.loads(json.dumps(encoder.as_dict())))
-    assert np.array_equal(again.encode(values).values, matrix.values, equal_nan=True)
-    alone = np.array([encoder.encode(values[i : i + 1]).values[0, 0] for i in range(100)])
-    assert np.array_equal(alone, matrix.values[:100, 0], equal_nan=True)
-
-
-def test_a_category_that_is_all_missing_does_no_harm() -> None:
-    encoder = Encoder.fit(("c",), ("category",), np.full((5, 1), np.nan))
-    matrix = encoder.encode(np.array([[3.0], [np.nan]]))
-    assert matrix.categories == (1,)
-    assert np.isnan(matrix.values).all()

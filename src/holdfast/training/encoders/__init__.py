@@ -1,0 +1,1 @@
+"""Encoders: from feature values and texts to the columns that models see."""
