@@ -152,7 +152,7 @@ def test_a_missing_text_is_answered(service: Service) -> None:
 
 
 def test_training_and_serving_agree(project: Project) -> None:
-    found = project.verify()
+    found = project.parity()
     assert found["history"] is not None and found["history"].differ == 0
     assert found["served"] is not None and found["served"].differ == 0
     assert found["served"].rows > 0

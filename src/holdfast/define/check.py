@@ -96,8 +96,6 @@ def _sources_in(expression: Any) -> Iterator[type[Source]]:
             yield from (key for key in node.keys if isinstance(key, type))
             if node.of is not None:
                 yield from _sources_in(node.of)
-        elif isinstance(node, Encoded) and node.of is not None:
-            yield from _sources_in(node.of)
 
 
 def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:

@@ -124,7 +124,7 @@ def reads_text(encoded: Encoded[Any]) -> bool:
 def encoded_faults(each: Any, name: str, feature: Any) -> Iterator[Fault]:
     """Yield what is wrong with the encoders of one feature of rows of `each`."""
     for node in walk(feature):
-        if not isinstance(node, Encoded) or node.of is None:
+        if not isinstance(node, Encoded):
             continue
         if node is not feature:
             yield fault(

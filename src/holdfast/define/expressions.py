@@ -153,10 +153,10 @@ class Moment(Expr[T_co]):
 
 @dataclass(frozen=True, eq=False)
 class Encoded(Expr[T_co]):
-    """A value learnt outside the row: word weights."""
+    """What an encoder makes of a value, after the engine: most learn on the training window."""
 
     kind: str
-    of: Expr[Any] | None
+    of: Expr[Any]
     options: tuple[tuple[str, Any], ...]
     site: Site = field(default_factory=Site.here)
 

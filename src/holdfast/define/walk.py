@@ -27,7 +27,7 @@ _SAME_KIND = {"min", "max", "first", "last"}
 def children(expression: Any) -> tuple[Any, ...]:
     """Return the expressions directly inside one; the inside of an aggregation is not looked at."""
     if isinstance(expression, Encoded):
-        return () if expression.of is None else (expression.of,)
+        return (expression.of,)
     return expression.args if isinstance(expression, Apply) else ()
 
 
@@ -82,8 +82,7 @@ def words(expression: Any) -> str:
     if isinstance(expression, Moment):
         return f"{expression.part} of the moment ({expression.zone})"
     if isinstance(expression, Encoded):
-        inside = words(expression.of) if expression.of is not None else ""
-        return f"{_ENCODED.get(expression.kind, expression.kind)} of {inside}".removesuffix(" of ")
+        return f"{_ENCODED.get(expression.kind, expression.kind)} of {words(expression.of)}"
     if isinstance(expression, Apply):
         inner = [words(arg) for arg in expression.args]
         if expression.op in _INFIX:
