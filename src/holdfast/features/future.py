@@ -14,12 +14,16 @@ from holdfast.features.rows import run
 
 __all__ = [
     "KINDS",
+    "NEVER",
     "amounts_of",
     "future_of_rows",
     "log_places",
     "look_around",
     "windows_as_numbers",
 ]
+
+NEVER = np.iinfo(np.int64).max
+"""The place in the log at which a record is taken back that stays."""
 
 KINDS = {**labels.KINDS, "hours_until_next": 8}
 
@@ -41,11 +45,19 @@ def amounts_of(plan: FuturePlan, source: Table) -> Floats:
     return np.ascontiguousarray(computed.T)
 
 
-def future_of_rows(plan: FuturePlan, each: Table, source: Table, *, log_order: Ints) -> Floats:
+def future_of_rows(
+    plan: FuturePlan,
+    each: Table,
+    source: Table,
+    *,
+    log_order: Ints,
+    gone: Ints | None = None,
+) -> Floats:
     """Return the windows of every row, float64[n, K], from what was known before it.
 
     `log_order`: the order in which the log has the rows followed by the records, int64[n + m].
-    Not used where the rows are records themselves: there the table's order is the log's.
+    Not used where the rows are records themselves: there the table's order is the log's. `gone`:
+    the place in that order behind which a record is taken back, int64[m], `NEVER` where it stays.
     """
     (codes, keys_of), keys = joint_codes([(each.frame, plan.lookup), (source.frame, plan.keys)])
     places, known_places = log_places(each, source, log_order)
@@ -62,6 +74,7 @@ def future_of_rows(plan: FuturePlan, each: Table, source: Table, *, log_order: I
         starts,
         source.event_us[order],
         known_places[order],
+        np.full(len(order), NEVER, dtype=np.int64) if gone is None else gone[order],
         np.ascontiguousarray(amounts_of(plan, source)[:, order]),
     )
     return found
@@ -79,12 +92,13 @@ def log_places(each: Table, source: Table, log_order: Ints) -> tuple[Ints, Ints]
 
 @njit
 def look_around(  # type: ignore[no-untyped-def]
-    windows, replaces, codes, times, places, oldest, starts, event, known_place, amounts
+    windows, replaces, codes, times, places, oldest, starts, event, known_place, gone_place, amounts
 ):
     """Aggregate the records around each row, float64[n, K]; for all rows, or for one.
 
     Records are sorted by key, event time and place in the log; a row at a place sees those of
-    its key (`codes`, -1 for none) at an earlier one. `oldest`: records that happened before it
+    its key (`codes`, -1 for none) at an earlier one, unless they are gone by then: taken back
+    before the row. `oldest`: records that happened before it
     are forgotten, so a window that begins there has no value.
     """
     out = np.full((len(codes), len(windows)), np.nan)
@@ -106,6 +120,7 @@ def look_around(  # type: ignore[no-untyped-def]
                 stop,
                 event,
                 known_place,
+                gone_place,
                 amounts,
             )
     return out
@@ -113,7 +128,7 @@ def look_around(  # type: ignore[no-untyped-def]
 
 @njit
 def _aggregate(  # type: ignore[no-untyped-def]
-    window, replaces, time, place, begin, stop, event, known_place, amounts
+    window, replaces, time, place, begin, stop, event, known_place, gone_place, amounts
 ):
     kind, column, end = window[0], window[1], time + window[3]
     count, total, next_at = 0, 0.0, np.nan
@@ -121,10 +136,9 @@ def _aggregate(  # type: ignore[no-untyped-def]
     for at in range(begin, stop):
         if event[at] >= end:
             break
-        if known_place[at] >= place:
+        if known_place[at] >= place or gone_place[at] < place:
             continue
-        after = at + 1
-        if replaces and after < stop and event[after] == event[at] and known_place[after] < place:
+        if replaces and _is_replaced(at, place, stop, event, known_place, gone_place):
             continue
         amount = 1.0 if column < 0 else amounts[column, at]
         if amount != amount:
@@ -154,3 +168,14 @@ def _aggregate(  # type: ignore[no-untyped-def]
     if kind == 6:
         return first
     return last if kind == 7 else next_at
+
+
+@njit
+def _is_replaced(at, place, stop, event, known_place, gone_place):  # type: ignore[no-untyped-def]
+    """Return whether the log has a later record of the same moment before a place."""
+    later = at + 1
+    while later < stop and event[later] == event[at]:
+        if known_place[later] < place and gone_place[later] >= place:
+            return True
+        later += 1
+    return False

@@ -13,7 +13,7 @@ from holdfast.data.contract import row_numbers
 from holdfast.data.table import Table, encode_key
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import StoreError
-from holdfast.features.future import amounts_of, look_around, windows_as_numbers
+from holdfast.features.future import NEVER, amounts_of, look_around, windows_as_numbers
 from holdfast.features.future_plan import FuturePlan
 from holdfast.features.keys import joint_codes
 from holdfast.features.rows import run_row
@@ -126,10 +126,25 @@ class OnlineFuture:
             np.array([0, len(records)]),
             records.events,
             np.zeros(len(records), dtype=np.int64),
+            np.full(len(records), NEVER),
             records.amounts,
         )
         values: Floats = found[0]
         return values
+
+    def refold(self, txn: Transaction, row: Row, source: Table) -> None:
+        """Write the entry of a record's key anew, from all that the log still has of it.
+
+        For a record that was taken back: `source` holds the key's other rows in log order.
+        """
+        key = self._key(row, self.plan.keys)
+        if key is None:
+            return
+        packed = dict(self.entries(source)).get(key)
+        if packed is None:
+            txn.delete(SPACE, key)
+        else:
+            txn.put(SPACE, key, packed)
 
     def records(self, txn: Transaction, key: bytes | None) -> Records:
         """Return what is kept under a key."""

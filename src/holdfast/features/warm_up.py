@@ -26,7 +26,7 @@ def warm_up() -> None:
     )
     count_days(np.zeros(3, dtype=np.int64), whole, span, whole, whole, whole)
     windows, nothing = np.zeros((1, 4), dtype=np.int64), np.zeros((0, 1))
-    look_around(windows - 1, False, whole, whole, whole, whole, span, whole, whole, nothing)
+    look_around(windows - 1, False, whole, whole, whole, whole, span, whole, whole, whole, nothing)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 import holdfast as hf
 from holdfast.features import future_state
 from holdfast.features.backfill import backfill
+from holdfast.features.future import NEVER, future_of_rows
 from holdfast.features.future_plan import PATIENCE_US
 from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
@@ -169,3 +170,47 @@ def test_other_windows_over_the_same_values_share_the_records() -> None:
     fewer = replace(promos, windows=promos.windows[:1])
     other = replace(promos, keys=("card",))
     assert fewer.fingerprint == promos.fingerprint != other.fingerprint
+
+
+def test_a_record_that_was_taken_back_does_not_count_behind_that_place() -> None:
+    future = PATIENT.futures[[f.source for f in PATIENT.futures].index("Forecast")]
+    issued = [forecast(0, 20, 15.0), forecast(1, 20, 9.0), forecast(2, 20, 30.0)]
+    pays = [pay(n, 10 + n) for n in range(3)]
+    world = {"Back": [], "Limit": [], "Promo": [], "Pay": pays, "Forecast": issued}
+    tables = tables_of(PATIENT, world)
+    order = np.array([3, 4, 5, 0, 1, 2])  # the forecasts stand before the rows: at 0, 1 and 2
+    gone = np.array([NEVER, 4, 3])  # the last one goes behind the first row, then the one before
+    window = [w.kind for w in future.windows].index("mean")
+    found = future_of_rows(future, tables["Pay"], tables["Forecast"], log_order=order, gone=gone)
+    assert found[:, window].tolist() == [30.0, 9.0, 15.0]
+
+
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_an_entry_without_a_record_is_as_if_it_had_never_come(back: int) -> None:
+    issued = [forecast(0, 20, 15.0), forecast(1, 20, 9.0), forecast(2, 21, 30.0)]
+    others = [row for at, row in enumerate(issued) if at != back]
+    stores = [open_online("memory://", spaces=SPACES) for _ in range(2)]
+    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Promo": []}
+    online = OnlineFeatures(PATIENT)
+    for store, rows in zip(stores, (issued, others), strict=True):
+        tables = tables_of(PATIENT, {**world, "Forecast": rows})
+        serve(OnlineFeatures(PATIENT), store, in_order(PATIENT, tables))
+    with stores[0].transaction(write=True) as txn:
+        for future in online.futures:
+            if future.plan.source == "Forecast":
+                future.refold(txn, issued[back], tables["Forecast"])
+                future.refold(txn, issued[back] | {"shop": None}, tables["Forecast"])
+    with stores[0].transaction(write=False) as txn, stores[1].transaction(write=False) as other:
+        assert list(txn.scan("future")) == list(other.scan("future"))
+
+
+def test_an_entry_without_records_is_gone() -> None:
+    store, online = open_online("memory://", spaces=SPACES), OnlineFeatures(PATIENT)
+    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Promo": []}
+    tables = tables_of(PATIENT, {**world, "Forecast": [forecast(0, 20, 15.0)]})
+    serve(online, store, in_order(PATIENT, tables))
+    (future,) = [f for f in online.futures if f.plan.source == "Forecast"]
+    with store.transaction(write=True) as txn:
+        assert len(list(txn.scan("future"))) == 1
+        future.refold(txn, {"shop": "x"}, tables["Forecast"].head(0))
+        assert not list(txn.scan("future"))
