@@ -49,6 +49,13 @@ from holdfast.define.policies import (
     Shadow,
     Training,
 )
+from holdfast.define.row_expressions import (
+    coalesce,
+    distance_km,
+    hours_between,
+    maximum,
+    minimum,
+)
 from holdfast.define.sources import Entity, Event, Snapshot
 from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost, Payoff
@@ -122,12 +129,17 @@ __all__ = [
     "brier",
     "calendar",
     "calibration_error",
+    "coalesce",
+    "distance_km",
     "drift",
     "embedding",
     "frequency_encoded",
     "hashed",
+    "hours_between",
     "log_loss",
     "mae",
+    "maximum",
+    "minimum",
     "ordinal",
     "rate",
     "rmse",

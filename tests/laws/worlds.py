@@ -93,6 +93,26 @@ class Marked(Features):
     shop_dispute = Pay.by(Shop).sum(Pay.dispute, over="all")
 
 
+class Rows(hf.Features):
+    """Row-level expressions, bare and inside aggregations."""
+
+    logged = Pay.amount.log1p().fill(-1.0)
+    power = (Pay.amount / 3.0) ** 1.5 % 7.0
+    rounded = hf.maximum(Pay.amount.clip(-1.0, 5.5).round(1), Pay.amount // 2.0)
+    spread = abs(Pay.amount).sqrt() * Pay.amount.sign() - Pay.amount.exp()
+    near = hf.distance_km(Pay.amount, 3.0 * Pay.amount, 38.7, Limit.most)
+    where = Pay.place.is_in("nl", "fr") | Pay.amount.between(0.0, 3.0)
+    kind = hf.when(Pay.amount > 1.0, Pay.place, "small")
+    local_hour = Pay.at.hour("America/New_York")
+    week = Pay.seen_at.week("Asia/Kolkata") * 1000 + Pay.seen_at.day_of_year()
+    waited = hf.hours_between(Pay.at, Pay.seen_at)
+    at_night = Pay.by(Card).sum(hf.when(Pay.at.hour() < 6, Pay.amount, 0.0), over="3d")
+    mean_log = Pay.by(Shop).mean(Pay.amount.log1p(), over="all")
+    weekends = Pay.by(Card).sum(Pay.at.is_weekend("Europe/Lisbon"), over="all")
+    shop_bad = Pay.by(Shop).mean(hf.when(Pay.bad, Pay.amount.fill(0.5), 0.0), over="all")
+    most = hf.coalesce(Limit.most, Pay.amount, 9.0)
+
+
 def _plan(name: str, predict: Any, features: type[hf.Features]) -> Plan:
     value = hf.Payoff("EUR", yes=hf.when(predict, -1, 1), no=0)
     training = hf.Training(candidates=[hf.LogisticRegression()])
@@ -107,6 +127,7 @@ PLANS = {
     "charged": _plan("charged", charged, Charged),
     "costs": _plan("costs", charged, Costs),
     "marked": _plan("marked", Pay.bad, Marked),
+    "rows": _plan("rows", charged, Rows),
 }
 
 ROWS_MAX = 24

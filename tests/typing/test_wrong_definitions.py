@@ -41,6 +41,10 @@ WRONG = {  # the line that is wrong: mypy's code for what is wrong with it
     'Payment.by("card_id")': "arg-type",
     "Payment.amuont": "attr-defined",
     'Payment.amount + "1"': "operator",
+    "Payment.country.log()": "misc",
+    "Payment.amount.hour()": "misc",
+    "Payment.paid_at.hour(zone=3)": "arg-type",
+    "hf.hours_between(Payment.amount, Payment.paid_at)": "arg-type",
     "Payment.country & Payment.amount": "operator",
     'hf.Float(gt="0")': "arg-type",
     "hf.Float(0)": "call-arg",
@@ -68,6 +72,10 @@ RIGHT = [
     'hf.Payoff("EUR", approve=hf.when(late, -Payment.amount, 1), decline=0)',
     "hf.Training(candidates=[logistic], subject_to=[hf.rate('decline') <= 0.02])",
     "fast = (Payment.amount > 3) & ~late",
+    "rounded: hf.Expr[float] = (Payment.amount % 3).log1p().clip(0, 1).round(2)",
+    "hour: hf.Expr[int] = Payment.paid_at.hour('Europe/Lisbon')",
+    "size: hf.Expr[str] = hf.when(Payment.amount > 3, 'much', 'little')",
+    "known: hf.Expr[str] = Payment.country.fill('none')",
 ]
 
 

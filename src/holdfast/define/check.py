@@ -9,6 +9,7 @@ from typing import Any
 
 from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_ahead_faults
 from holdfast.define.check_policies import policy_faults
+from holdfast.define.check_rows import row_faults
 from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
 from holdfast.define.encoded import encoded_faults
@@ -63,7 +64,11 @@ def check(use_case: UseCase) -> Check:
         faults += source_faults(source)
     for name, feature in use_case.features.features.items():
         faults += _feature_faults(use_case, name, feature)
+        faults += row_faults(name, feature)
     faults += _label_faults(use_case)
+    faults += row_faults("predict", use_case.predict)
+    for name, worth in _worths(use_case):
+        faults += row_faults(name, worth)
     faults += policy_faults(use_case)
     unique = list({str(f): f for f in faults}.values())
     unique.sort(key=lambda f: (f.site.file, f.site.line) if isinstance(f.site, Site) else ("", 0))
@@ -76,15 +81,19 @@ def sources_of(use_case: UseCase) -> list[type[Source]]:
     if not isinstance(use_case.each, Every):
         found[use_case.each] = None
     roots: list[Any] = [use_case.predict, *use_case.features.features.values()]
-    value = use_case.value
-    if isinstance(value, InventoryCost):
-        roots += [value.underage, value.overage]
-    else:
-        roots += value.decisions.values()
+    roots += [worth for _, worth in _worths(use_case)]
     for root in roots:
         for source in _sources_in(root):
             found[source] = None
     return list(found)
+
+
+def _worths(use_case: UseCase) -> list[tuple[str, Any]]:
+    """Return what decisions are worth, by name."""
+    value = use_case.value
+    if isinstance(value, InventoryCost):
+        return [("underage", value.underage), ("overage", value.overage)]
+    return list(value.decisions.items())
 
 
 def _sources_in(expression: Any) -> Iterator[type[Source]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from holdfast.define.expressions import Apply, Expr
@@ -223,7 +224,7 @@ class Text(Column[str]):
         self.bounds = {} if max_length is None else {"max_length": max_length}
 
 
-class Time(Column[float]):
+class Time(Column[datetime]):
     """A moment that is neither when the row happened nor when we knew of it."""
 
     kind = "time"
@@ -232,7 +233,7 @@ class Time(Column[float]):
         super().__init__(nullable=nullable, column=column)
 
 
-class EventTime(Column[float]):
+class EventTime(Column[datetime]):
     """When it happened. A moment without a zone is UTC."""
 
     kind = "event_time"
@@ -241,7 +242,7 @@ class EventTime(Column[float]):
         super().__init__(column=column)
 
 
-class KnownTime(Column[float]):
+class KnownTime(Column[datetime]):
     """When we knew of it; without this column that is when it happened."""
 
     kind = "known_time"

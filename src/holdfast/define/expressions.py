@@ -3,109 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.errors import DefinitionError, Site
+from holdfast.define.row_expressions import Apply, DatePart, Expr, when
+from holdfast.errors import Site
 
 if TYPE_CHECKING:
     from holdfast.define.columns import Column
     from holdfast.define.sources import Entity, Source
 
-__all__ = ["ALL_TIME", "Aggregate", "Apply", "Encoded", "Expr", "Label", "Moment", "when"]
+__all__ = [
+    "ALL_TIME",
+    "Aggregate",
+    "Apply",
+    "DatePart",
+    "Encoded",
+    "Expr",
+    "Label",
+    "Moment",
+    "when",
+]
 
 T_co = TypeVar("T_co", covariant=True)
-Operator = Literal[
-    "+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "when", "abs", "is_missing"
-]
 
 ALL_TIME = "all"
 """The window `over="all"`: everything known before the moment."""
-
-
-class Expr(Generic[T_co]):
-    """A value per row. Arithmetic and comparison build new expressions; nothing is computed.
-
-    Missing values stay missing through arithmetic and comparison; dividing by zero is missing.
-    """
-
-    site: Site
-
-    def __add__(self, other: Expr[Any] | float) -> Expr[float]:
-        return Apply("+", (self, other))
-
-    def __radd__(self, other: float) -> Expr[float]:
-        return Apply("+", (other, self))
-
-    def __sub__(self, other: Expr[Any] | float) -> Expr[float]:
-        return Apply("-", (self, other))
-
-    def __rsub__(self, other: float) -> Expr[float]:
-        return Apply("-", (other, self))
-
-    def __mul__(self, other: Expr[Any] | float) -> Expr[float]:
-        return Apply("*", (self, other))
-
-    def __rmul__(self, other: float) -> Expr[float]:
-        return Apply("*", (other, self))
-
-    def __truediv__(self, other: Expr[Any] | float) -> Expr[float]:
-        return Apply("/", (self, other))
-
-    def __rtruediv__(self, other: float) -> Expr[float]:
-        return Apply("/", (other, self))
-
-    def __neg__(self) -> Expr[float]:
-        return Apply("*", (-1.0, self))
-
-    def __abs__(self) -> Expr[float]:
-        return Apply("abs", (self,))
-
-    def __invert__(self) -> Expr[bool]:
-        return Apply("~", (self,))
-
-    def __and__(self, other: Expr[bool]) -> Expr[bool]:
-        return Apply("&", (self, other))
-
-    def __or__(self, other: Expr[bool]) -> Expr[bool]:
-        return Apply("|", (self, other))
-
-    def __lt__(self, other: Expr[Any] | float) -> Expr[bool]:
-        return Apply("<", (self, other))
-
-    def __le__(self, other: Expr[Any] | float) -> Expr[bool]:
-        return Apply("<=", (self, other))
-
-    def __gt__(self, other: Expr[Any] | float) -> Expr[bool]:
-        return Apply(">", (self, other))
-
-    def __ge__(self, other: Expr[Any] | float) -> Expr[bool]:
-        return Apply(">=", (self, other))
-
-    def __eq__(self, other: object) -> Expr[bool]:  # type: ignore[override]
-        return Apply("==", (self, other))
-
-    def __ne__(self, other: object) -> Expr[bool]:  # type: ignore[override]
-        return Apply("!=", (self, other))
-
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> bool:
-        what = "an expression has no truth value until it meets a row"
-        hint = "write `hf.when(condition, then, otherwise)`; combine conditions with & and |"
-        raise DefinitionError(what, code="HF104", site=Site.here(), hint=hint)
-
-    def is_missing(self) -> Expr[bool]:
-        """True where there is no value."""
-        return Apply("is_missing", (self,))
-
-
-@dataclass(frozen=True, eq=False)
-class Apply(Expr[T_co]):
-    """An operator applied to expressions and constants."""
-
-    op: Operator
-    args: tuple[Any, ...]
-    site: Site = field(default_factory=Site.here)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +68,7 @@ class Label(Expr[T_co]):
 class Moment(Expr[T_co]):
     """A field of the moment of prediction itself, in a time zone."""
 
-    part: str
+    what: str
     zone: str
     site: Site = field(default_factory=Site.here)
 
@@ -159,10 +81,3 @@ class Encoded(Expr[T_co]):
     of: Expr[Any]
     options: tuple[tuple[str, Any], ...]
     site: Site = field(default_factory=Site.here)
-
-
-def when(
-    condition: Expr[bool], then: Expr[Any] | float, otherwise: Expr[Any] | float
-) -> Expr[float]:
-    """Return `then` where the condition holds, `otherwise` where not; missing where unknown."""
-    return Apply("when", (condition, then, otherwise))

@@ -61,6 +61,16 @@ class Calendar(HolidayCalendar):
         return Moment("day", self.zone)
 
     @property
+    def day_of_year(self) -> Moment[int]:
+        """The day of the year, 1 to 366."""
+        return Moment("day_of_year", self.zone)
+
+    @property
+    def week(self) -> Moment[int]:
+        """The week, 1 to 53 (ISO 8601: it begins on Monday, and belongs to its Thursday's year)."""
+        return Moment("week", self.zone)
+
+    @property
     def month(self) -> Moment[int]:
         """The month, 1 to 12."""
         return Moment("month", self.zone)

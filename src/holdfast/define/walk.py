@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.define.columns import Column
-from holdfast.define.expressions import Aggregate, Apply, Encoded, Label, Moment
+from holdfast.define.expressions import Aggregate, Apply, DatePart, Encoded, Label, Moment
 from holdfast.define.holidays import Holidays
 from holdfast.define.sources import Entity, Source
 
 __all__ = ["children", "key_words", "value_kind", "walk", "words"]
 
-_INFIX = {"+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "&", "|"}
-_BOOLEAN = {"<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "is_missing"}
+_INFIX = {"+", "-", "*", "/", "%", "//", "**", "<", "<=", ">", ">=", "==", "!=", "&", "|"}
+_BOOLEAN = {"<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "is_missing", "is_in"}
+_AS_ARGUMENT = {"coalesce": 0, "min2": 0, "max2": 0, "when": 1}
+_NAMED = {"min2": "minimum", "max2": "maximum"}
 _ENCODED = {
     "target": "mean label by category",
     "frequency": "frequency",
@@ -26,6 +28,8 @@ _SAME_KIND = {"min", "max", "first", "last"}
 
 def children(expression: Any) -> tuple[Any, ...]:
     """Return the expressions directly inside one; the inside of an aggregation is not looked at."""
+    if isinstance(expression, DatePart):
+        return (expression.of,)
     if isinstance(expression, Encoded):
         return (expression.of,)
     return expression.args if isinstance(expression, Apply) else ()
@@ -50,11 +54,11 @@ def value_kind(expression: Any) -> str:
             return "boolean"
         return value_kind(expression.of) if expression.kind in _SAME_KIND else "number"
     if isinstance(expression, Apply):
-        if expression.op == "when":
-            return value_kind(expression.args[1])
+        if expression.op in _AS_ARGUMENT:
+            return value_kind(expression.args[_AS_ARGUMENT[expression.op]])
         return "boolean" if expression.op in _BOOLEAN else "number"
-    if isinstance(expression, Moment):
-        return "boolean" if expression.part == "is_weekend" else "number"
+    if isinstance(expression, Moment | DatePart):
+        return "boolean" if expression.what == "is_weekend" else "number"
     if isinstance(expression, Holidays):
         return "boolean" if expression.measure == "is" else "number"
     if isinstance(expression, Encoded):
@@ -80,7 +84,9 @@ def words(expression: Any) -> str:
     if isinstance(expression, Aggregate | Label):
         return _aggregate_words(expression)
     if isinstance(expression, Moment):
-        return f"{expression.part} of the moment ({expression.zone})"
+        return f"{expression.what} of the moment ({expression.zone})"
+    if isinstance(expression, DatePart):
+        return f"{expression.what} of {words(expression.of)} ({expression.zone})"
     if isinstance(expression, Encoded):
         return f"{_ENCODED.get(expression.kind, expression.kind)} of {words(expression.of)}"
     if isinstance(expression, Apply):
@@ -89,7 +95,7 @@ def words(expression: Any) -> str:
             return f"({inner[0]} {expression.op} {inner[1]})"
         if expression.op == "~":
             return f"not {inner[0]}"
-        return f"{expression.op}({', '.join(inner)})"
+        return f"{_NAMED.get(expression.op, expression.op)}({', '.join(inner)})"
     return f"{expression:g}" if isinstance(expression, float) else str(expression)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from holdfast.core.duration import duration_us
@@ -14,6 +15,7 @@ from holdfast.define.expressions import (
     ALL_TIME,
     Aggregate,
     Apply,
+    DatePart,
     Encoded,
     Expr,
     Label,
@@ -31,6 +33,7 @@ from holdfast.features.engine.operators import AggregateSpec, ViewSpec
 from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
 from holdfast.features.holidays import HolidayPlan, HolidayWindow
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
+from holdfast.features.row_code import emit_operation
 from holdfast.features.rows import Builder, Program
 
 __all__ = ["compile_plan"]
@@ -149,10 +152,8 @@ class _Compiler:
 
     def _emit(self, builder: Builder, node: Any) -> None:
         """Write the row-level code of an expression as seen from a row of `each`."""
-        if isinstance(node, Apply):
-            for argument in node.args:
-                self._emit(builder, argument)
-            builder.op(node.op)
+        if isinstance(node, Apply | DatePart):
+            emit_operation(builder, node, partial(self._emit, builder))
         elif node is self.use_case.predict:
             builder.input("label")
         elif isinstance(node, Label):
@@ -167,7 +168,7 @@ class _Compiler:
                 builder.input(f"row.{node.attr}")
         elif isinstance(node, Moment):
             builder.input("moment")
-            builder.calendar(node.part, node.zone)
+            builder.calendar(node.what, node.zone)
         elif isinstance(node, Holidays):
             builder.input(self._holiday(node))
         elif isinstance(node, str):
@@ -324,10 +325,8 @@ class _Compiler:
         builder = Builder()
 
         def emit(node: Any) -> None:
-            if isinstance(node, Apply):
-                for argument in node.args:
-                    emit(argument)
-                builder.op(node.op)
+            if isinstance(node, Apply | DatePart):
+                emit_operation(builder, node, emit)
             elif structure(node) in late:
                 builder.input("label")
             elif isinstance(node, Column):
@@ -380,6 +379,8 @@ def structure(node: Any) -> str:
         return f"{node.source.__name__ if node.source else ''}.{node.attr}"
     if isinstance(node, Apply):
         return f"{node.op}({','.join(structure(argument) for argument in node.args)})"
+    if isinstance(node, DatePart):
+        return f"{node.what}[{node.zone}]({structure(node.of)})"
     if isinstance(node, Aggregate | Label):
         over = f"+{node.ahead}" if isinstance(node, Label) else node.over
         window = f"{over}/{node.offset}"

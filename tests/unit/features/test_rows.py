@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import DefinitionError
-from holdfast.features.rows import CALENDAR, OPERATORS, STACK_MAX, Builder, Program, run, run_row
+from holdfast.features.row_machine import ARITY, CALENDAR, STACK_MAX
+from holdfast.features.rows import Builder, Program, run, run_row
 
 NAN = float("nan")
-BINARY = OPERATORS[:14]
+BINARY = tuple(op for op, arity in ARITY.items() if arity == 2)
 SECONDS = tuple(int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1971, 2068))
 
 
@@ -54,7 +55,7 @@ def test_and_and_or_follow_kleene(a: float, b: float) -> None:
     assert np.array_equal(got, 1.0 - flipped, equal_nan=True)
 
 
-@pytest.mark.parametrize("op", [op for op in BINARY if op not in "&|"])
+@pytest.mark.parametrize("op", [op for op in BINARY if op not in ("&", "|", "coalesce")])
 def test_missing_stays_missing(op: str) -> None:
     got = run(binary(op), np.array([[NAN, 1.0], [1.0, NAN]]))
     assert np.isnan(got).all()
@@ -83,6 +84,8 @@ def parts(moment: datetime) -> dict[str, float]:
         "day": moment.day,
         "month": moment.month,
         "year": moment.year,
+        "day_of_year": moment.timetuple().tm_yday,
+        "week": moment.isocalendar().week,
     }
 
 

@@ -1,0 +1,91 @@
+"""What row-level expressions may be applied to: numbers, texts and times are not the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.define.expressions import Aggregate, Apply, DatePart, Label
+from holdfast.define.faults import Fault, fault
+from holdfast.define.walk import value_kind, walk, words
+
+__all__ = ["IS_IN_MAX", "row_faults"]
+
+IS_IN_MAX = 10_000
+"""How many values `is_in` may list."""
+
+DIGITS_MAX = 15
+_TEXTS = ("category", "text")
+_ANY_KIND = {"is_missing"}
+_ALIKE = {"==", "!=", "coalesce", "is_in", "when"}
+_LOGIC = {"&", "|", "~"}
+_SHOWN = {"min2": "minimum", "max2": "maximum"}
+
+
+def row_faults(name: str, expression: Any) -> Iterator[Fault]:
+    """Yield the faults of every row-level operator inside an expression, aggregations included."""
+    for node in walk(expression):
+        if isinstance(node, Aggregate | Label):
+            inside = (node.of, getattr(node, "where", None))
+            for part in (part for part in inside if part is not None):
+                yield from row_faults(name, part)
+        elif isinstance(node, DatePart):
+            if value_kind(node.of) != "time":
+                yield _wrong(name, node, f"{node.what}()", node.of, "a time")
+        elif isinstance(node, Apply):
+            yield from _apply_faults(name, node)
+
+
+def _apply_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
+    args = [arg for arg in node.args if not (isinstance(arg, str) and arg == "prediction")]
+    shown = _SHOWN.get(node.op, node.op)
+    for arg in args:
+        if isinstance(arg, float | int) and not math.isfinite(arg):
+            yield _bad(name, node, f"{shown} takes {arg}", "write a number")
+    if node.op == "hours_between":
+        for arg in args:
+            if value_kind(arg) != "time":
+                yield _wrong(name, node, shown, arg, "a time")
+    elif node.op in _ALIKE:
+        yield from _alike(name, node, args[1:] if node.op == "when" else args)
+    elif node.op not in _ANY_KIND:
+        for arg in args:
+            if value_kind(arg) in _TEXTS:
+                yield _wrong(name, node, shown, arg, "true or false" if node.op in _LOGIC else "")
+    if node.op == "round" and not (
+        isinstance(node.args[1], int) and abs(node.args[1]) <= DIGITS_MAX
+    ):
+        what = f"round() takes {words(node.args[1])} digits"
+        yield _bad(name, node, what, f"a whole number from -{DIGITS_MAX} to {DIGITS_MAX}")
+    if node.op == "is_in" and not 1 < len(node.args) <= IS_IN_MAX + 1:
+        what = f"is_in() lists {len(node.args) - 1} values"
+        yield _bad(name, node, what, f"list 1 to {IS_IN_MAX}")
+
+
+def _alike(name: str, node: Apply[Any], args: list[Any]) -> Iterator[Fault]:
+    """Yield a fault where a text meets what is none."""
+    texts = [arg for arg in args if value_kind(arg) in _TEXTS]
+    others = [arg for arg in args if value_kind(arg) not in _TEXTS]
+    if texts and others:
+        yield fault(
+            f"`{name}` puts a text and a {value_kind(others[0])} together: `{words(texts[0])}` "
+            f"and `{words(others[0])}`",
+            code="HF150",
+            site=node.site,
+            hint="a text is equal to texts only; `.to_number()` reads a number from one",
+        )
+
+
+def _wrong(name: str, node: Apply[Any] | DatePart[Any], what: str, arg: Any, wants: str) -> Fault:
+    kind = value_kind(arg)
+    return fault(
+        f"`{name}` takes {what} of a {kind}: `{words(arg)}`",
+        code="HF150",
+        site=node.site,
+        hint=f"it takes {wants or 'numbers'}",
+    )
+
+
+def _bad(name: str, node: Apply[Any], what: str, hint: str) -> Fault:
+    return fault(f"`{name}`: {what}", code="HF151", site=node.site, hint=hint)
