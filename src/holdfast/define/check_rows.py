@@ -32,7 +32,7 @@ def row_faults(name: str, expression: Any) -> Iterator[Fault]:
                 yield from row_faults(name, part)
         elif isinstance(node, DatePart):
             if value_kind(node.of) != "time":
-                yield _wrong(name, node, f"{node.what}()", node.of, "a time")
+                yield _wrong(name, node, f"{node.what}()", node.of, wants="a time")
         elif isinstance(node, Apply):
             yield from _apply_faults(name, node)
 
@@ -46,13 +46,14 @@ def _apply_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
     if node.op == "hours_between":
         for arg in args:
             if value_kind(arg) != "time":
-                yield _wrong(name, node, shown, arg, "a time")
+                yield _wrong(name, node, shown, arg, wants="a time")
     elif node.op in _ALIKE:
         yield from _alike(name, node, args[1:] if node.op == "when" else args)
     elif node.op not in _ANY_KIND:
         for arg in args:
             if value_kind(arg) in _TEXTS:
-                yield _wrong(name, node, shown, arg, "true or false" if node.op in _LOGIC else "")
+                wants = "true or false" if node.op in _LOGIC else "numbers"
+                yield _wrong(name, node, shown, arg, wants=wants)
     if node.op == "round" and not (
         isinstance(node.args[1], int) and abs(node.args[1]) <= DIGITS_MAX
     ):
@@ -77,13 +78,15 @@ def _alike(name: str, node: Apply[Any], args: list[Any]) -> Iterator[Fault]:
         )
 
 
-def _wrong(name: str, node: Apply[Any] | DatePart[Any], what: str, arg: Any, wants: str) -> Fault:
+def _wrong(
+    name: str, node: Apply[Any] | DatePart[Any], what: str, arg: Any, *, wants: str = "numbers"
+) -> Fault:
     kind = value_kind(arg)
     return fault(
         f"`{name}` takes {what} of a {kind}: `{words(arg)}`",
         code="HF150",
         site=node.site,
-        hint=f"it takes {wants or 'numbers'}",
+        hint=f"it takes {wants}",
     )
 
 

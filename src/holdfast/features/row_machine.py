@@ -59,7 +59,9 @@ ARITY = {
 
 
 @njit
-def run_program(code, constants, moments, ends, shifts, inputs, out):  # type: ignore[no-untyped-def]
+def run_program(  # type: ignore[no-untyped-def]
+    code, constants, moments, ends, shifts, inputs, out
+):
     """Write `out` float64[n, outputs] from `inputs` float64[n, inputs], row by row."""
     stack = np.empty(64, dtype=np.float64)
     for row in range(len(inputs)):
