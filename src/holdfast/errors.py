@@ -69,6 +69,10 @@ class HoldfastError(Exception):
             lines.append(f"  hint: {hint}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell another process all that this one knows of the error."""
+        return _told, (type(self), self.args, self.__dict__)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the error as the `error` member of the JSON envelope."""
         return {
@@ -78,6 +82,12 @@ class HoldfastError(Exception):
             "where": str(self.site) if self.site else None,
             "hint": self.hint or None,
         }
+
+
+def _told(kind: type[HoldfastError], arguments: Any, known: dict[str, Any]) -> HoldfastError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(known)
+    return error
 
 
 class DefinitionError(HoldfastError):

@@ -18,7 +18,7 @@ from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
 
-__all__ = ["Loaded", "load"]
+__all__ = ["PLACE", "Loaded", "checked", "load", "put_aside"]
 
 FILE, PLACE, BLAMED = " file", " place", " blamed"
 """Columns beside those of the source, whose names are Python names without blanks."""
@@ -89,6 +89,35 @@ def load(
     )
 
 
+def checked(
+    frame: pl.DataFrame, schema: SourceSchema, *, file: str, first_row: int, now_us: int | None
+) -> tuple[pl.DataFrame, Quarantine]:
+    """Return the rows of one chunk of a file that keep the contract, and the others.
+
+    `frame`: declared columns as read, from row `first_row` of the file on. The kept rows carry
+    their row number in the file as `PLACE`. That a key is there once cannot be seen in a chunk.
+    """
+    typed, unread = _typed(frame, schema)
+    reason, column = _reasons(typed, unread, schema, now_us, unique=False)
+    broken = reason.is_not_null()
+    places = pl.int_range(first_row, first_row + frame.height, eager=True).alias(PLACE)
+    quarantine = EMPTY
+    if bool(broken.any()):
+        rows = _broken_rows([frame], [file], broken).with_columns(places.filter(broken))
+        quarantine = _quarantine(rows, reason, column)
+    return typed.with_columns(places).filter(~broken), quarantine
+
+
+def put_aside(frame: pl.DataFrame, *, reason: str, column: str, file: str) -> Quarantine:
+    """Return typed rows that carry their `PLACE` as broken rows of a file."""
+    texts = frame.drop(PLACE)
+    rows = frame.select(pl.lit(file).alias(FILE), pl.col(PLACE), *_as_text(texts))
+    reasons, columns = (
+        pl.Series([text] * frame.height, dtype=pl.String) for text in (reason, column)
+    )
+    return _quarantine(rows, reasons, columns)
+
+
 def _typed(frame: pl.DataFrame, schema: SourceSchema) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return typed columns, and which values were there but unreadable."""
     pairs = [parse_column(c, frame.get_column(c.attr), schema) for c in schema.columns]
@@ -119,9 +148,17 @@ def _as_text(frame: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _reasons(
-    typed: pl.DataFrame, unread: pl.DataFrame, schema: SourceSchema, now_us: int | None
+    typed: pl.DataFrame,
+    unread: pl.DataFrame,
+    schema: SourceSchema,
+    now_us: int | None,
+    *,
+    unique: bool = True,
 ) -> tuple[pl.Series, pl.Series]:
-    """Return the first reason each row is broken for, null where it is not, and its column."""
+    """Return the first reason each row is broken for, null where it is not, and its column.
+
+    `unique`: whether a key of its own that stands in an earlier row is a reason.
+    """
     reason = np.full(typed.height, -1, dtype=np.int32)
     names: list[tuple[str, str]] = []
 
@@ -138,7 +175,7 @@ def _reasons(
             found = typed.select([rule.alias(str(i)) for i, (_, rule) in enumerate(rules)])
             for index, (why, _) in enumerate(rules):
                 note(found.get_column(str(index)), why, column.attr)
-    if schema.key:
+    if schema.key and unique:
         sound = pl.DataFrame({"key": typed.get_column(schema.key), "ok": reason < 0})
         first = sound.select(
             (~pl.col("key").is_first_distinct()) & pl.col("key").is_not_null()

@@ -13,7 +13,15 @@ import polars as pl
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
 
-__all__ = ["files_of", "raw_frame", "read_file", "separator_of"]
+__all__ = [
+    "declared",
+    "empty_file",
+    "files_of",
+    "raw_frame",
+    "read_file",
+    "separator_of",
+    "unreadable",
+]
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 FILES_MAX = 100_000
@@ -100,15 +108,15 @@ def read_file(path: Path, schema: SourceSchema) -> pl.DataFrame:
             it holds nothing.
     """
     if not path.stat().st_size:
-        raise _empty(path, schema)
+        raise empty_file(path, schema)
     try:
         frame = _read(path)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         if isinstance(error, pl.exceptions.NoDataError):
-            raise _empty(path, schema) from error
-        raise _unreadable(path, error) from error
+            raise empty_file(path, schema) from error
+        raise unreadable(path, error) from error
     if not frame.columns:
-        raise _empty(path, schema)
+        raise empty_file(path, schema)
     return declared(frame, schema, str(path))
 
 
@@ -131,7 +139,7 @@ def separator_of(path: Path) -> str:
     return found[0] if found else ","
 
 
-def _unreadable(path: Path, error: Exception) -> ContractError:
+def unreadable(path: Path, error: Exception) -> ContractError:
     """Return what is wrong with a file, in the reader's words, and where it breaks."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     hint = "it should be what its name says; files are .parquet, .csv or .jsonl"
@@ -160,7 +168,8 @@ def _odd_line(path: Path) -> str:
     return ""
 
 
-def _empty(path: Path, schema: SourceSchema) -> ContractError:
+def empty_file(path: Path, schema: SourceSchema) -> ContractError:
+    """Return that a file holds nothing at all."""
     hint = f"it should have the columns of `{schema.name}`"
     return ContractError(f"{path.name} is empty", code="HF205", site=str(path), hint=hint)
 

@@ -1,0 +1,1 @@
+"""Edge: where the tasks of large jobs run; one file per technology."""
