@@ -24,7 +24,7 @@ def open_executor(name: str = "local", *, workers: int = 0) -> Executor:
 
     Raises:
         ConfigError: HF635 unknown, not installed, or a number of workers that cannot be.
-        StoreError: HF635 the cluster cannot be reached.
+        StoreError: HF638 the cluster cannot be reached.
     """
     kind, _, address = name.partition(":")
     if kind not in _BUILT_IN or (kind == "local" and address):

@@ -51,7 +51,7 @@ class RayExecutor:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise StoreError(
                 f"Ray cannot be reached: {str(error).splitlines()[0]}",
-                code="HF635",
+                code="HF638",
                 site=address or "this machine",
                 hint="see `ray status`; without an address a cluster is started here",
                 retryable=True,

@@ -137,7 +137,7 @@ def _part(job: Job, number: int, partition: int) -> tuple[Table, Ints, tuple[Flo
     except MemoryError as error:
         raise StoreError(
             f"one partition of `{one.source}` does not fit into memory",
-            code="HF636",
+            code="HF639",
             hint="one key has too many rows for this memory; give a worker more",
         ) from error
     label = NOTHING
