@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from holdfast.define.columns import (
     Boolean,
     Category,
+    Deleted,
     EventTime,
     Float,
     Integer,
@@ -15,6 +16,7 @@ from holdfast.define.columns import (
     String,
     Text,
     Time,
+    ValidUntil,
 )
 from holdfast.define.encoded import (
     embedding,
@@ -89,6 +91,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DefinitionError",
+    "Deleted",
     "Entity",
     "Event",
     "EventTime",
@@ -123,6 +126,7 @@ __all__ = [
     "Training",
     "UseCase",
     "UserCodeError",
+    "ValidUntil",
     "XGBoost",
     "auc",
     "average_precision",

@@ -253,7 +253,7 @@ def oracle(spec: AggregateSpec, events: list[tuple[int, float]], now: int, asked
             high = (newest - spec.offset_us) // hop * hop
     if spec.kind.startswith("session"):
         return sessions(spec, events, newest, low=low, high=high)
-    if spec.kind == "in_force":
+    if spec.kind == "version":
         return in_force(events, now)
     inside = [(t, x) for t, x in events if low <= t < high and not np.isnan(x)]
     found = [x for _, x in inside]

@@ -51,6 +51,8 @@ class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
     card = hf.Key(Card)
     at = hf.EventTime()
     most = hf.Float(nullable=True)
+    ends_at = hf.ValidUntil()
+    gone = hf.Deleted()
 
 
 charged = Back.by(Pay).any(ahead="2d")
@@ -75,6 +77,32 @@ class Features(hf.Features):
     over_limit = Pay.amount > Limit.most
     limits = Limit.by(Card).count(over="3d")
     ratio = amount / mean_3d
+
+
+class Deep(hf.Features):
+    """Every kind of aggregation, conditions and arithmetic inside it, what is in force."""
+
+    big = Pay.by(Card).count(over="3d", where=Pay.amount > 1)
+    online_sum = Pay.by(Card).sum(Pay.amount * 2 - 1, over="2d", where=Pay.online)
+    since_big = Pay.by(Card).hours_since_last(where=Pay.amount > 1)
+    online_ratio = Pay.by(Card).ratio(where=Pay.online, over="3d")
+    rate = Pay.by(Shop).rate(over="1d")
+    spread = Pay.by(Card).variance(Pay.amount, over="4d", offset="6h")
+    trend = Pay.by(Card).slope(Pay.amount, over="all")
+    median = Pay.by(Card).median(Pay.amount, over="5d")
+    places = Pay.by(Card).distinct(Pay.place, over="2d", where=~Pay.online)
+    surprise = Pay.by(Card).entropy(Pay.place, over="all")
+    (usual, times), (second, _) = Pay.by(Card).top_k(Pay.place, 2, over="5d", offset="1d")
+    latest, one_before = Pay.by(Card).last_n(Pay.amount, 2, over="3d")
+    _, second_ever = Pay.by(Card).first_n(Pay.amount, 2, over="all")
+    faded = Pay.by(Card).decayed_sum(Pay.amount, half_life="1d")
+    faded_mean = Pay.by(Shop).decayed_mean(Pay.amount, half_life="8h", where=Pay.online)
+    sessions = Pay.by(Card).sessions(gap="7h", over="5d")
+    session_rows = Pay.by(Card).session_rows(gap="7h")
+    session_minutes = Pay.by(Card).session_minutes(gap="2d")
+    most = Limit.most
+    limit_of_shop = Limit.by(Card).in_force(Limit.most)
+    charged_big = Pay.by(Shop).mean(charged, over="5d", where=Pay.amount > 1)
 
 
 class Charged(Features):
@@ -125,6 +153,7 @@ def _plan(name: str, predict: Any, features: type[hf.Features]) -> Plan:
 
 PLANS = {
     "charged": _plan("charged", charged, Charged),
+    "deep": _plan("deep", charged, Deep),
     "costs": _plan("costs", charged, Costs),
     "marked": _plan("marked", Pay.bad, Marked),
     "rows": _plan("rows", charged, Rows),
@@ -134,6 +163,12 @@ ROWS_MAX = 24
 _late = st.sampled_from([0, 0, 0, 0, STEP, 2 * STEP, 8 * STEP, 30 * STEP])
 _moment = st.integers(0, STEPS - 1).map(lambda n: START + n * STEP)
 _number = st.one_of(st.none(), st.sampled_from([-2.5, 0.0, 0.1, 3.0, 1e9, 7.25]))
+
+
+_limit = st.tuples(
+    st.sampled_from("abc"), _moment, _number,
+    st.sampled_from([None, STEP, 9 * STEP]), st.sampled_from([None, False, False, True]),
+)  # fmt: skip
 
 
 @st.composite
@@ -176,10 +211,15 @@ def worlds(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
             }
         )
     limits = [
-        {"limit_id": f"l{n}", "card": card, "at": at, "most": most}
-        for n, (card, at, most) in enumerate(
-            draw(st.lists(st.tuples(st.sampled_from("abc"), _moment, _number), max_size=6))
-        )
+        {
+            "limit_id": f"l{n}",
+            "card": card,
+            "at": at,
+            "most": most,
+            "ends_at": None if lasts is None else at + lasts,
+            "gone": gone,
+        }
+        for n, (card, at, most, lasts, gone) in enumerate(draw(st.lists(_limit, max_size=6)))
     ]
     return {"Pay": payments, "Back": backs, "Limit": limits}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.define.check_aggregates import param_faults
 from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_ahead_faults
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_rows import row_faults
@@ -25,7 +26,7 @@ from holdfast.errors import DefinitionError, Site
 __all__ = ["Check", "Gap", "check", "sources_of"]
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
-_NUMERIC = {"sum", "mean", "std"}
+_NUMERIC = {"sum", "mean", "std", "variance", "slope", "quantile", "decayed_sum", "min", "max"}
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,7 @@ def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -
         if aggregate.offset:
             yield from duration_fault(aggregate.offset, aggregate.site)
     yield from _type_faults(name, aggregate)
+    yield from param_faults(name, aggregate)
     if isinstance(each, Every):
         return
     for key in aggregate.keys:
@@ -244,9 +246,7 @@ def _type_faults(name: str, aggregate: Aggregate[Any] | Label[Any]) -> Iterator[
     if aggregate.of is None:
         return
     kind = value_kind(aggregate.of)
-    if (aggregate.kind in _NUMERIC and kind in ("category", "text")) or (
-        aggregate.kind in ("min", "max") and kind in ("category", "text")
-    ):
+    if aggregate.kind in _NUMERIC and kind in ("category", "text"):
         yield fault(
             f"`{name}` takes the {aggregate.kind} of a {kind}",
             code="HF118",

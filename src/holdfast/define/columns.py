@@ -15,6 +15,7 @@ __all__ = [
     "Boolean",
     "Category",
     "Column",
+    "Deleted",
     "EventTime",
     "Float",
     "Integer",
@@ -23,6 +24,7 @@ __all__ = [
     "String",
     "Text",
     "Time",
+    "ValidUntil",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -176,6 +178,13 @@ class Boolean(Column[bool]):
         self.true, self.false = true, false
 
 
+class Deleted(Boolean):
+    """True in a Snapshot's version that says: from now on there is nothing in force."""
+
+    def __init__(self, *, true: str = "", false: str = "", column: str = "") -> None:
+        super().__init__(true=true, false=false, nullable=True, column=column)
+
+
 class Category(Column[str]):
     """One of a few names. Values given here are the only ones allowed; none given allows all."""
 
@@ -231,6 +240,13 @@ class Time(Column[datetime]):
 
     def __init__(self, *, nullable: bool = False, column: str = "") -> None:
         super().__init__(nullable=nullable, column=column)
+
+
+class ValidUntil(Time):
+    """The moment from which a Snapshot's version holds no longer; missing: until replaced."""
+
+    def __init__(self, *, column: str = "") -> None:
+        super().__init__(nullable=True, column=column)
 
 
 class EventTime(Column[datetime]):

@@ -40,6 +40,7 @@ class Aggregate(Expr[T_co]):
     of: Expr[Any] | None
     over: str
     offset: str
+    param: str = ""
     site: Site = field(default_factory=Site.here)
 
 

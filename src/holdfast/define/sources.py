@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar, cast, overload
+from typing import Any, ClassVar, cast
 
 from holdfast.define.columns import Column, EventTime, Key, KnownTime
-from holdfast.define.expressions import ALL_TIME, Aggregate, Expr, Label
+from holdfast.define.grouped import Grouped
 from holdfast.errors import DefinitionError, Site
 
-__all__ = ["RESERVED", "Entity", "Event", "Grouped", "Snapshot", "Source"]
-
-T = TypeVar("T")
+__all__ = ["RESERVED", "Entity", "Event", "Snapshot", "Source"]
 
 
 class Entity:
@@ -91,7 +89,12 @@ class Source:
 
     @classmethod
     def by(cls, *keys: Entity | type[Source] | Column[Any]) -> Grouped:
-        """Group this source's rows by entities, by a source they refer to, or by a key column."""
+        """Group this source's rows by entities, by a source they refer to, or by a key column.
+
+        A key column of a `Snapshot` groups by what it refers to and says how a row gets there:
+        `Complaint.by(MerchantInfo.owner_id)` are the complaints about the owner that the
+        payment's merchant has at the moment.
+        """
         return Grouped(cls, keys)
 
 
@@ -104,115 +107,10 @@ class Event(Source):
 
 
 class Snapshot(Source):
-    """Facts that hold from a moment until replaced: prices, addresses, limits."""
+    """Facts that hold from a moment until replaced: prices, addresses, limits.
 
-
-class Grouped:
-    """Rows of a source grouped by entity, ready to aggregate over time.
-
-    `over="7d"` looks back from the moment of prediction and makes a feature, `over="all"` looks
-    back to the beginning; `ahead="7d"` looks forward and makes a label, or, for a source with a
-    `KnownTime`, a feature of what is known of the future. Windows are half open, `[t - 7d, t)`
-    and `[t, t + 7d)`; `offset="7d"` moves a window further away. Missing values are left out.
+    A bare column is its value in force at the moment of prediction, by the row's keys: that of
+    the newest version that had begun and was known. A missing value is a value. A version of the
+    same `EventTime` that is known later corrects the earlier one. After `hf.ValidUntil()`, and
+    from a version on that `hf.Deleted()` marks, there is no value.
     """
-
-    def __init__(
-        self, source: type[Source], keys: tuple[Entity | type[Source] | Column[Any], ...]
-    ) -> None:
-        self.source, self.keys = source, keys
-
-    @overload
-    def count(self, *, over: str, offset: str = ...) -> Expr[int]: ...
-    @overload
-    def count(self, *, ahead: str, offset: str = ...) -> Label[int]: ...
-    def count(self, *, over: str = "", ahead: str = "", offset: str = "") -> Expr[int]:
-        """Return how many rows; 0 where there are none."""
-        return self._make("count", None, over, ahead, offset=offset)
-
-    @overload
-    def sum(self, of: Expr[Any], *, over: str, offset: str = ...) -> Expr[float]: ...
-    @overload
-    def sum(self, of: Expr[Any], *, ahead: str, offset: str = ...) -> Label[float]: ...
-    def sum(
-        self, of: Expr[Any], *, over: str = "", ahead: str = "", offset: str = ""
-    ) -> Expr[float]:
-        """Return the sum; 0 where there are no rows."""
-        return self._make("sum", of, over, ahead, offset=offset)
-
-    @overload
-    def mean(self, of: Expr[Any], *, over: str, offset: str = ...) -> Expr[float]: ...
-    @overload
-    def mean(self, of: Expr[Any], *, ahead: str, offset: str = ...) -> Label[float]: ...
-    def mean(
-        self, of: Expr[Any], *, over: str = "", ahead: str = "", offset: str = ""
-    ) -> Expr[float]:
-        """Return the mean; missing where there are no rows. Of a label: matured rows only."""
-        return self._make("mean", of, over, ahead, offset=offset)
-
-    @overload
-    def min(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
-    @overload
-    def min(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
-    def min(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
-        """Return the smallest value; missing where there are no rows."""
-        return self._make("min", of, over, ahead, offset=offset)
-
-    @overload
-    def max(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
-    @overload
-    def max(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
-    def max(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
-        """Return the largest value; missing where there are no rows."""
-        return self._make("max", of, over, ahead, offset=offset)
-
-    def std(self, of: Expr[Any], *, over: str, offset: str = "") -> Expr[float]:
-        """Return the sample standard deviation (n - 1); missing for fewer than two rows."""
-        return self._make("std", of, over, "", offset=offset)
-
-    @overload
-    def first(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
-    @overload
-    def first(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
-    def first(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
-        """Return the value of the earliest row; missing where there are no rows."""
-        return self._make("first", of, over, ahead, offset=offset)
-
-    @overload
-    def last(self, of: Expr[T], *, over: str, offset: str = ...) -> Expr[T]: ...
-    @overload
-    def last(self, of: Expr[T], *, ahead: str, offset: str = ...) -> Label[T]: ...
-    def last(self, of: Expr[T], *, over: str = "", ahead: str = "", offset: str = "") -> Expr[T]:
-        """Return the value of the latest row; missing where there are no rows."""
-        return self._make("last", of, over, ahead, offset=offset)
-
-    @overload
-    def any(self, *, over: str, offset: str = ...) -> Expr[bool]: ...
-    @overload
-    def any(self, *, ahead: str, offset: str = ...) -> Label[bool]: ...
-    def any(self, *, over: str = "", ahead: str = "", offset: str = "") -> Expr[bool]:
-        """Return whether there is any row."""
-        return self._make("any", None, over, ahead, offset=offset)
-
-    def seen(self, of: Expr[Any], *, over: str) -> Expr[bool]:
-        """Return whether this row's value of a column occurred before within the window."""
-        return self._make("seen", of, over, "")
-
-    def hours_until_next(self, *, ahead: str, offset: str = "") -> Expr[float]:
-        """Return the hours until the earliest row ahead; missing where there are no rows."""
-        return self._make("hours_until_next", None, "", ahead, offset=offset)
-
-    def hours_since_first(self, *, over: str = ALL_TIME) -> Expr[float]:
-        """Return the hours since the earliest row; missing where there are no rows."""
-        return self._make("hours_since_first", None, over, "")
-
-    def hours_since_last(self, *, over: str = ALL_TIME) -> Expr[float]:
-        """Return the hours since the latest row; missing where there are no rows."""
-        return self._make("hours_since_last", None, over, "")
-
-    def _make(
-        self, kind: str, of: Expr[Any] | None, over: str, ahead: str, *, offset: str = ""
-    ) -> Aggregate[Any] | Label[Any]:
-        if ahead and not over:
-            return Label(kind, self.source, self.keys, of, ahead, offset)
-        window = over if not ahead else f"{over} ahead {ahead}"
-        return Aggregate(kind, self.source, self.keys, of, window, offset)

@@ -7,11 +7,20 @@ from typing import Any
 
 from holdfast.define.columns import Column
 from holdfast.define.expressions import Aggregate, Apply, DatePart, Encoded, Label, Moment
+from holdfast.define.grouped import MISSING
 from holdfast.define.holidays import Holidays
 from holdfast.define.sources import Entity, Source
 
 __all__ = ["children", "key_words", "value_kind", "walk", "words"]
 
+_PARAMS = {
+    "quantile": "{}, within 0.8%",
+    "decayed_count": "half-life {}",
+    "decayed_sum": "half-life {}",
+    "sessions": "gap {}",
+    "session_rows": "gap {}",
+    "session_minutes": "gap {}",
+}
 _INFIX = {"+", "-", "*", "/", "%", "//", "**", "<", "<=", ">", ">=", "==", "!=", "&", "|"}
 _BOOLEAN = {"<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "is_missing", "is_in"}
 _AS_ARGUMENT = {"coalesce": 0, "min2": 0, "max2": 0, "when": 1}
@@ -23,7 +32,7 @@ _ENCODED = {
     "tfidf": "words",
     "hashed": "hashes",
 }
-_SAME_KIND = {"min", "max", "first", "last"}
+_SAME_KIND = {"min", "max", "first", "last", "top_value", "in_force", "version"}
 
 
 def children(expression: Any) -> tuple[Any, ...]:
@@ -90,6 +99,9 @@ def words(expression: Any) -> str:
     if isinstance(expression, Encoded):
         return f"{_ENCODED.get(expression.kind, expression.kind)} of {words(expression.of)}"
     if isinstance(expression, Apply):
+        if expression.args[-1] is MISSING:
+            what, condition = expression.args[1], words(expression.args[0])
+            return f"{words(what)} where {condition}" if type(what) is not float else condition
         inner = [words(arg) for arg in expression.args]
         if expression.op in _INFIX:
             return f"({inner[0]} {expression.op} {inner[1]})"
@@ -101,7 +113,12 @@ def words(expression: Any) -> str:
 
 def _aggregate_words(aggregate: Aggregate[Any] | Label[Any]) -> str:
     what = aggregate.kind.replace("_", " ")
-    of = words(aggregate.of) if aggregate.of is not None else aggregate.source.__name__
+    if isinstance(aggregate, Aggregate) and aggregate.param:
+        what += f" ({_PARAMS.get(aggregate.kind, '{}').format(aggregate.param)})"
+    source = aggregate.source.__name__
+    of = words(aggregate.of) if aggregate.of is not None else source
+    if isinstance(aggregate.of, Apply) and aggregate.of.args[-1] is MISSING:
+        of = f"{source} where {of}" if type(aggregate.of.args[1]) is float else of
     by = ", ".join(key_words(key) for key in aggregate.keys)
     if isinstance(aggregate, Label):
         on = f" from {aggregate.offset} on" if aggregate.offset else ""

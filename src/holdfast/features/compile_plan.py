@@ -29,9 +29,10 @@ from holdfast.define.value import InventoryCost
 from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
 from holdfast.features.encodings import emit_missing, taken_apart
-from holdfast.features.engine.operators import AggregateSpec, ViewSpec
+from holdfast.features.engine.operators import OPERATORS, AggregateSpec, ViewSpec
 from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
 from holdfast.features.holidays import HolidayPlan, HolidayWindow
+from holdfast.features.in_force import held, in_force
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.row_code import emit_operation
 from holdfast.features.rows import Builder, Program
@@ -158,17 +159,20 @@ class _Compiler:
             builder.input("label")
         elif isinstance(node, Label):
             builder.input(self._around(node))
+        elif isinstance(node, Aggregate) and node.kind == "in_force":
+            self._emit(builder, held(node))
         elif isinstance(node, Aggregate):
-            foreseen = node.source in self.foreseen
+            foreseen = node.source in self.foreseen and node.kind != "version"
             builder.input(self._around(node) if foreseen else self._aggregate(node))
         elif isinstance(node, Column):
             if node.source is not None and issubclass(node.source, Snapshot):
-                builder.input(self._in_force(node))
+                self._emit(builder, in_force(node))
             else:
                 builder.input(f"row.{node.attr}")
         elif isinstance(node, Moment):
             builder.input("moment")
-            builder.calendar(node.what, node.zone)
+            if node.what:
+                builder.calendar(node.what, node.zone)
         elif isinstance(node, Holidays):
             builder.input(self._holiday(node))
         elif isinstance(node, str):
@@ -180,18 +184,6 @@ class _Compiler:
             builder.const(float(node))
         else:
             raise InternalError(f"cannot compile {type(node).__name__}", code="HF900")
-
-    def _in_force(self, column: Column[Any]) -> str:
-        """Return the input of a Snapshot's column: the last value known for the row's keys."""
-        source = column.source
-        if source is None:
-            raise InternalError("a column without a source", code="HF900")
-        keys = [c for c in source.columns.values() if getattr(c, "to", None) is not None]
-        targets = tuple(getattr(key, "to", None) or key for key in keys)
-        whole: Aggregate[Any] = Aggregate(
-            "last", source, targets, column, ALL_TIME, "", column.site
-        )
-        return self._aggregate(whole)
 
     def _aggregate(self, node: Aggregate[Any]) -> str:
         source = node.source
@@ -210,6 +202,7 @@ class _Compiler:
             column=column,
             window_us=0 if node.over == ALL_TIME else duration_us(node.over),
             offset_us=duration_us(node.offset) if node.offset else 0,
+            param=_param(node),
         )
         if spec not in view.aggregates:
             view.aggregates.append(spec)
@@ -371,6 +364,16 @@ class _Compiler:
             spec=ViewSpec(columns=len(view.values), aggregates=tuple(view.aggregates)),
             label=view.label,
         )
+
+
+def _param(node: Aggregate[Any]) -> int:
+    """Return the number of an aggregation as its operator takes it."""
+    unit = OPERATORS[node.kind].param
+    if not node.param or not unit:
+        return 0
+    if unit == "nth":
+        return int(node.param)
+    return round(float(node.param) * 1e6) if unit == "millionths" else duration_us(node.param)
 
 
 def structure(node: Any) -> str:

@@ -44,6 +44,7 @@ class OnlineView:
         self.view = View(plan.spec)
         self.prefix = bytes.fromhex(plan.fingerprint)
         self.empty = self.view.read(b"", 0, np.full(plan.spec.columns, np.nan))
+        self.unknown = np.full(len(plan.spec.aggregates), np.nan)
         self.asks_values = plan.label < 0 and any(a.kind == "seen" for a in plan.spec.aggregates)
 
     def key(self, row: Row, attrs: tuple[str, ...]) -> bytes | None:
@@ -59,8 +60,10 @@ class OnlineView:
         txn.put("state", key, self.view.update(state, time_us, values))
 
     def read(self, txn: Transaction, key: bytes | None, time_us: int, values: Floats) -> Floats:
-        """Return the view's aggregates for a key at a moment."""
-        state = txn.get("state", key) if key is not None else None
+        """Return the view's aggregates for a key at a moment; without a key all are missing."""
+        if key is None:
+            return self.unknown
+        state = txn.get("state", key)
         if state is None and not self.asks_values:
             return self.empty
         return self.view.read(state or b"", time_us, values)

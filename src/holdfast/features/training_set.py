@@ -185,7 +185,6 @@ def view_of_rows(
         out_row=ops.out_row,
         outputs=tables[plan.each].frame.height,
     )
-    _fill_unasked(result.values, view, ops)
     return result.values, int((ops.action != 2).sum()), result.late
 
 
@@ -274,20 +273,6 @@ def holidays_of_rows(plan: Plan, each: Table) -> list[Floats]:
 def log_order(each: Table, source: Table) -> Ints:
     """Return the order in which the log has all rows followed by all records, int64[n + m]."""
     return _merged(each, source, np.arange(len(each)), np.arange(len(source)), due=None)
-
-
-def _fill_unasked(values: Floats, view: ViewPlan, ops: ViewOps) -> None:
-    """Give rows without a key what an entity without history has."""
-    unasked = np.ones(len(values), dtype=bool)
-    unasked[ops.out_row[ops.out_row >= 0]] = False
-    if not unasked.any():
-        return
-    nothing = np.full(view.spec.columns, np.nan)
-    values[unasked] = View(view.spec).read(b"", 0, nothing)
-    for index, aggregate in enumerate(view.spec.aggregates):
-        if aggregate.kind == "seen" and view.label < 0:  # no, unless it asks about nothing
-            asked_for = ops.values[unasked, aggregate.column]
-            values[unasked, index] = np.where(np.isnan(asked_for), np.nan, 0.0)
 
 
 def _stream_length(view: ViewPlan, tables: Mapping[str, Table]) -> int:

@@ -137,7 +137,7 @@ def test_a_full_bag_makes_room_with_its_oldest_hop() -> None:
 
 
 def test_versions_in_force_beyond_the_bound_forget_the_oldest() -> None:
-    view = View(ViewSpec(1, (AggregateSpec("in_force", 0, 0),)))
+    view = View(ViewSpec(1, (AggregateSpec("version", 0, 0),)))
     state = fed(view, [(at * DAY, float(at)) for at in range(IN_FORCE_VERSIONS_MAX + 2)])
     read = [float(view.read(state, at * DAY, np.zeros(1))[0]) for at in (0, 1, 2, 3, 99)]
     assert np.isnan(read[:2]).all()

@@ -192,13 +192,13 @@ class DecayedSum(Operator):
     kind, code, part, all_time, param = "decayed_sum", 12, DECAY, True, "half_life_us"
 
 
-class InForce(Operator):
+class Version(Operator):
     """The value of the newest version that had begun at the moment; a missing value is one too.
 
     The newest `IN_FORCE_VERSIONS_MAX` versions are kept, those that begin later included.
     """
 
-    kind, code, part, all_time = "in_force", 13, IN_FORCE, True
+    kind, code, part, all_time = "version", 13, IN_FORCE, True
 
 
 class SessionRows(Operator):
