@@ -55,6 +55,21 @@ class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
     gone = hf.Deleted()
 
 
+class Home(hf.Snapshot, source="home.csv", of=Card):
+    home_id = hf.Key()
+    card = hf.Key(Card)
+    at = hf.EventTime()
+    shop = hf.Key(Shop, nullable=True)
+    gone = hf.Deleted()
+
+
+class Rent(hf.Snapshot, source="rent.csv"):
+    rent_id = hf.Key()
+    shop = hf.Key(Shop)
+    at = hf.EventTime()
+    rent = hf.Float(nullable=True)
+
+
 charged = Back.by(Pay).any(ahead="2d")
 cost_ahead = Back.by(Pay).mean(Back.cost, ahead="30h")
 spent_ahead = Pay.by(Card).sum(Pay.amount, ahead="1d")
@@ -102,6 +117,10 @@ class Deep(hf.Features):
     session_minutes = Pay.by(Card).session_minutes(gap="2d")
     most = Limit.most
     limit_of_shop = Limit.by(Card).in_force(Limit.most)
+    home_sum = Pay.by(Home.shop).sum(Pay.amount, over="3d")
+    home_charged = Pay.by(Home.shop, Card).mean(charged, over="5d")
+    home_rent = Rent.by(Home.shop).in_force(Rent.rent)
+    home_is_here = Home.shop == Pay.shop
     charged_big = Pay.by(Shop).mean(charged, over="5d", where=Pay.amount > 1)
 
 
@@ -171,6 +190,13 @@ _limit = st.tuples(
 )  # fmt: skip
 
 
+_home = st.tuples(
+    st.sampled_from("ab"), _moment, st.sampled_from(["x", "y", "z", None]),
+    st.sampled_from([None, False, True]),
+)  # fmt: skip
+_rent = st.tuples(st.sampled_from("xyz"), _moment, _number)
+
+
 @st.composite
 def pays(draw: st.DrawFn) -> dict[str, Any]:
     """One payment, without its key."""
@@ -221,7 +247,15 @@ def worlds(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
         }
         for n, (card, at, most, lasts, gone) in enumerate(draw(st.lists(_limit, max_size=6)))
     ]
-    return {"Pay": payments, "Back": backs, "Limit": limits}
+    homes = [
+        {"home_id": f"h{n}", "card": card, "at": at, "shop": shop, "gone": gone}
+        for n, (card, at, shop, gone) in enumerate(draw(st.lists(_home, max_size=6)))
+    ]
+    rents = [
+        {"rent_id": f"r{n}", "shop": shop, "at": at, "rent": rent}
+        for n, (shop, at, rent) in enumerate(draw(st.lists(_rent, max_size=4)))
+    ]
+    return {"Pay": payments, "Back": backs, "Limit": limits, "Home": homes, "Rent": rents}
 
 
 def tables_of(plan: Plan, world: Mapping[str, list[dict[str, Any]]]) -> dict[str, Table]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.define.check_aggregates import param_faults
+from holdfast.define.check_aggregates import is_through, param_faults, through_faults
 from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_ahead_faults
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_rows import row_faults
@@ -104,6 +104,7 @@ def _sources_in(expression: Any) -> Iterator[type[Source]]:
         elif isinstance(node, Aggregate | Label):
             yield node.source
             yield from (key for key in node.keys if isinstance(key, type))
+            yield from (key.source for key in node.keys if isinstance(key, Column) and key.source)
             if node.of is not None:
                 yield from _sources_in(node.of)
 
@@ -189,12 +190,8 @@ def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[
             hint=f"aggregate it: `{source.__name__}.by(...).last({column!r}, over=...)`",
         )
     elif issubclass(source, Snapshot) and not isinstance(each, Every):
-        for key in _reference_keys(source):
+        for key in source.about():
             yield from _reach_faults(each, source, key, name)
-
-
-def _reference_keys(source: type[Source]) -> list[Any]:
-    return [getattr(key, "to", None) for key in source.columns.values() if getattr(key, "to", None)]
 
 
 def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -> Iterator[Fault]:
@@ -280,6 +277,9 @@ def _grouping_faults(aggregate: Aggregate[Any] | Label[Any]) -> Iterator[Fault]:
             hint=f"write `{source.__name__}.by(SomeEntity)`",
         )
     for key in aggregate.keys:
+        if is_through(key, source):
+            yield from through_faults(key, source, aggregate.site)
+            continue
         if isinstance(key, Column):
             if key.source is not source or key.kind not in ("key", "category", "string"):
                 yield fault(
@@ -311,6 +311,11 @@ def _grouping_faults(aggregate: Aggregate[Any] | Label[Any]) -> Iterator[Fault]:
 
 
 def _reach_faults(each: type[Source], source: type[Source], key: Any, name: str) -> Iterator[Fault]:
+    if is_through(key, source):
+        through = key.source or source
+        for own in through.about():
+            yield from _reach_faults(each, through, own, name)
+        return
     if source is each:  # a row knows its own keys; whether it has them was asked before
         return
     if isinstance(key, Column):

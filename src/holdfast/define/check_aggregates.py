@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
+from holdfast.define.columns import Column, ValidUntil
 from holdfast.define.expressions import Aggregate
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.grouped import NTH_MAX
-from holdfast.define.sources import Snapshot
+from holdfast.define.sources import Snapshot, Source
+from holdfast.errors import Site
 
-__all__ = ["param_faults"]
+__all__ = ["is_through", "param_faults", "through_faults"]
 
 _NTH = ("first", "last", "top_value", "top_count")
 _DURATIONS = ("decayed_count", "decayed_sum", "sessions", "session_rows", "session_minutes")
@@ -41,4 +43,30 @@ def param_faults(name: str, aggregate: Aggregate[Any]) -> Iterator[Fault]:
             code="HF139",
             site=aggregate.site,
             hint="make it an `hf.Snapshot`, or take the last value",
+        )
+
+
+def is_through(key: Any, source: type[Source]) -> TypeGuard[Column[Any]]:
+    """Whether a row finds a key through a Snapshot: `Complaint.by(MerchantInfo.owner_id)`."""
+    if not isinstance(key, Column) or key.source is None or key.source is source:
+        return False
+    return issubclass(key.source, Snapshot) and key.kind == "key"
+
+
+def through_faults(key: Column[Any], source: type[Source], site: Site) -> Iterator[Fault]:
+    """Yield why rows of a source cannot be grouped by a key found through a Snapshot."""
+    through, target = key.source, getattr(key, "to", None)
+    if target is None or len(source.keys_to(target)) != 1:
+        yield fault(
+            f"`{source.__name__}` does not refer once to what `{key!r}` refers to",
+            code="HF102",
+            site=site,
+            hint="give both a key to the same Entity: `... = hf.Key(Owner)`",
+        )
+    if through is not None and through.of_kind(ValidUntil):
+        yield fault(
+            f"`{key!r}` is looked up in versions that end by themselves",
+            code="HF139",
+            site=site,
+            hint="a key found through a Snapshot holds until it is replaced: end it by `Deleted`",
         )

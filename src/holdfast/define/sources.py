@@ -30,6 +30,8 @@ class Source:
     * `source`: a file or a glob (`"payments/*.parquet"`), relative to the project.
     * `missing`: texts that stand for a missing value (`("?", "unknown")`).
     * `lag`: how long after the event a row is known, where no `KnownTime` column says so.
+    * `of`: for a `Snapshot`, the entity or entities it is about (`of=Merchant`); its other keys are
+      then facts like the rest. Left out, it is about all that it has a key to.
     * `without_time=True`: the table has no time at all. Then there are no windows, no replay and
       no test on the future: the split is random, and every figure says so.
     """
@@ -39,6 +41,7 @@ class Source:
     missing: ClassVar[tuple[str, ...]] = ()
     lag: ClassVar[str] = ""
     without_time: ClassVar[bool] = False
+    of: ClassVar[tuple[Entity | type[Source], ...]] = ()
     site: ClassVar[Site]
 
     def __init_subclass__(
@@ -48,6 +51,7 @@ class Source:
         missing: tuple[str, ...] = (),
         lag: str = "",
         without_time: bool = False,
+        of: Entity | type[Source] | tuple[Entity | type[Source], ...] = (),
     ) -> None:
         super().__init_subclass__()
         cls.columns = {name: c for name, c in vars(cls).items() if isinstance(c, Column)}
@@ -59,6 +63,7 @@ class Source:
                 hint=f'choose another and say what the data calls it: `column="{name}"`',
             )
         cls.uri, cls.missing, cls.lag, cls.without_time = source, missing, lag, without_time
+        cls.of = of if isinstance(of, tuple) else (of,)
         cls.site = Site.here()
 
     @classmethod
@@ -86,6 +91,12 @@ class Source:
     def keys_to(cls, target: Entity | type[Source]) -> list[Column[Any]]:
         """Return the columns that refer to an entity or to another source."""
         return [key for key in cls.of_kind(Key) if cast(Key, key).to is target]
+
+    @classmethod
+    def about(cls) -> tuple[Entity | type[Source], ...]:
+        """Return what a Snapshot is about: the keys by which a row finds what is in force."""
+        keys = [cast(Key, key).to for key in cls.of_kind(Key)]
+        return cls.of or tuple(dict.fromkeys(key for key in keys if key is not None))
 
     @classmethod
     def by(cls, *keys: Entity | type[Source] | Column[Any]) -> Grouped:

@@ -17,7 +17,7 @@ from holdfast.features.live import history_clock_us, live_records
 from holdfast.features.log import Head
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import ViewPlan
-from holdfast.features.training_set import view_ops
+from holdfast.features.training_set import view_ops, with_found_keys
 from holdfast.stores.base import OnlineStore, Transaction
 
 __all__ = ["backfill", "comparable_from", "forget", "history_fingerprint", "is_current"]
@@ -59,6 +59,7 @@ def backfill(
     once the last batch is in, so a crash on the way means doing it again, never half a state.
     """
     clock = history_clock_us(tables)
+    whole, tables = tables, with_found_keys(online.plan, tables)
     with store.transaction(write=True) as txn:
         since = txn.get("meta", b"since")
         for space in DERIVED:
@@ -76,6 +77,7 @@ def backfill(
         _fill_waiting(online, store, tables, labels=labels, clock=clock)
         fill_futures(online.futures, store, tables)
         _fill_seen(online, store, tables)
+    tables = whole
     clock = _refold(online, store, tables, clock=clock, progress=progress)
     head = Head(clock, head.next_offset)
     with store.transaction(write=True) as txn:

@@ -17,7 +17,7 @@ from holdfast.features.future_plan import FuturePlan, FutureWindow
 from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows
 from holdfast.features.plan import Plan, ViewPlan
-from holdfast.features.training_set import ViewOps, log_order, view_ops
+from holdfast.features.training_set import ViewOps, log_order, view_ops, with_found_keys
 
 __all__ = ["EVENTS_SHOWN_MAX", "Behind", "EventBehind", "events_behind"]
 
@@ -105,6 +105,7 @@ def events_behind(
     inside the window. `tables` may be those of the row's keys alone. `feature`: the index of the
     only one asked for; `limit`: events listed behind one value.
     """
+    tables = with_found_keys(plan, tables)
     labels = [label_of_rows(label, tables, until_us=NEVER_US - 1) for label in plan.labels]
     limit = min(limit, EVENTS_SHOWN_MAX)
     folded: dict[int, _Folded] = {}

@@ -32,10 +32,11 @@ from holdfast.features.encodings import emit_missing, taken_apart
 from holdfast.features.engine.operators import OPERATORS, AggregateSpec, ViewSpec
 from holdfast.features.future_plan import PATIENCE_US, FuturePlan, FutureWindow
 from holdfast.features.holidays import HolidayPlan, HolidayWindow
-from holdfast.features.in_force import held, in_force
+from holdfast.features.in_force import held, in_force, version
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.row_code import emit_operation
 from holdfast.features.rows import Builder, Program
+from holdfast.features.through import ID, VIA, ViaPlan
 
 __all__ = ["compile_plan"]
 
@@ -89,6 +90,7 @@ class _Compiler:
         self.holidays: dict[str, list[HolidayWindow]] = {}
         self.foreseen = foreseen_sources(use_case)
         self.labels: list[tuple[Any, LabelPlan]] = []
+        self.vias: list[ViaPlan] = []
 
     def plan(self) -> Plan:
         use_case = self.use_case
@@ -132,6 +134,7 @@ class _Compiler:
                 HolidayPlan(**vars(public_holidays(country)), windows=tuple(windows))
                 for country, windows in self.holidays.items()
             ),
+            vias=tuple(self.vias),
         )
 
     def _value(self) -> ValuePlan:
@@ -207,6 +210,17 @@ class _Compiler:
         if spec not in view.aggregates:
             view.aggregates.append(spec)
         return f"view.{list(self.views).index(where)}.{view.aggregates.index(spec)}"
+
+    def _via(self, key: Column[Any]) -> str:
+        """Return the column of a key that the rows find through a Snapshot."""
+        _, view, aggregate = self._aggregate(version(in_force(key))).split(".")
+        for via in self.vias:
+            if (via.view, via.aggregate) == (int(view), int(aggregate)):
+                return via.attr
+        self.vias.append(
+            ViaPlan(attr=f"{VIA}{len(self.vias)}", view=int(view), aggregate=int(aggregate))
+        )
+        return self.vias[-1].attr
 
     def _around(self, node: Label[Any] | Aggregate[Any]) -> str:
         """Return the input of a window over records that may be known before they happen."""
@@ -296,6 +310,8 @@ class _Compiler:
 
     def _key_pair(self, key: Any, source: type[Source], row: type[Source]) -> tuple[str, str]:
         """Return the key's attr in the aggregated source and in the row that asks."""
+        if isinstance(key, Column) and key.source is not source:
+            return ID + source.keys_to(getattr(key, "to", None))[0].attr, self._via(key)  # type: ignore[arg-type]
         if isinstance(key, Column):
             if source is row:
                 return key.attr, key.attr

@@ -17,6 +17,7 @@ from holdfast.features.future import NEVER, amounts_of, look_around, windows_as_
 from holdfast.features.future_plan import FuturePlan
 from holdfast.features.keys import joint_codes
 from holdfast.features.rows import run_row
+from holdfast.features.through import key_part
 from holdfast.stores.base import OnlineStore, Transaction
 
 __all__ = ["RECORDS_PER_KEY_MAX", "SPACE", "OnlineFuture", "Records", "fill_futures"]
@@ -186,10 +187,9 @@ class OnlineFuture:
         return run_row(values, row_numbers(schema, row, values.inputs))
 
     def _key(self, row: Row, attrs: tuple[str, ...]) -> bytes | None:
-        parts = [row.get(attr) for attr in attrs]
-        if any(part is None for part in parts):
-            return None
-        return self.prefix + encode_key([str(part) for part in parts])
+        parts = [key_part(row, attr) for attr in attrs]
+        known = [part for part in parts if part is not None]
+        return self.prefix + encode_key(known) if len(known) == len(parts) else None
 
     def _packed(self, records: Records) -> bytes:
         if len(records) > RECORDS_PER_KEY_MAX:

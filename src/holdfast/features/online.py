@@ -19,6 +19,7 @@ from holdfast.features.log import OUTCOME, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.rows import run_row
+from holdfast.features.through import id_text, key_part
 from holdfast.stores.base import Transaction
 
 __all__ = ["Accepted", "OnlineFeatures", "OnlineView"]
@@ -49,10 +50,9 @@ class OnlineView:
 
     def key(self, row: Row, attrs: tuple[str, ...]) -> bytes | None:
         """Return the state's key for a row, None where a part of the key is missing."""
-        parts = [row.get(attr) for attr in attrs]
-        if any(part is None for part in parts):
-            return None
-        return self.prefix + encode_key([str(part) for part in parts])
+        parts = [key_part(row, attr) for attr in attrs]
+        known = [part for part in parts if part is not None]
+        return self.prefix + encode_key(known) if len(known) == len(parts) else None
 
     def fold(self, txn: Transaction, key: bytes, time_us: int, values: Floats) -> None:
         """Fold one record into the state of its key."""
@@ -131,6 +131,9 @@ class OnlineFeatures:
             if online.asks_values:
                 values = run_row(view.values, row_numbers(schema, row, view.values.inputs))
             outputs["view"].append(online.read(txn, online.key(row, view.lookup), time_us, values))
+            for via in plan.vias:
+                if via.view == len(outputs["view"]) - 1:
+                    row = {**row, via.attr: id_text(float(outputs["view"][-1][via.aggregate]))}
         clock_us = self.log.head(txn).clock_us
         for future in self.futures:
             outputs["ahead"].append(future.read(txn, row, time_us=time_us, clock_us=clock_us))

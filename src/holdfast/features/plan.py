@@ -12,6 +12,7 @@ from holdfast.features.engine.operators import ViewSpec
 from holdfast.features.future_plan import FuturePlan
 from holdfast.features.holidays import HolidayPlan
 from holdfast.features.rows import Program
+from holdfast.features.through import ID, ViaPlan
 
 __all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]
 
@@ -44,7 +45,8 @@ class ViewPlan:
     """One grouping of one source: what is folded, by which keys, and how a row finds its key.
 
     `label` is the index of the label whose matured rows are folded, or -1 for rows as they come.
-    `values` computes the folded columns from the source's attrs (and "label").
+    `values` computes the folded columns from the source's attrs (and "label"). `through`: part of
+    the key is found through a Snapshot (`~via.N` in `lookup`, `~id.ATTR` in `keys`).
     """
 
     source: str
@@ -53,6 +55,11 @@ class ViewPlan:
     values: Program
     spec: ViewSpec
     label: int = -1
+
+    @property
+    def through(self) -> bool:
+        """Whether a part of the key is found through a Snapshot."""
+        return any(attr.startswith(ID) for attr in self.keys)
 
     @property
     def fingerprint(self) -> str:
@@ -122,6 +129,7 @@ class Plan:
     value: ValuePlan
     futures: tuple[FuturePlan, ...] = ()
     holidays: tuple[HolidayPlan, ...] = ()
+    vias: tuple[ViaPlan, ...] = ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -153,6 +161,8 @@ class Plan:
             parts.append([{**plan.as_dict(), "package": ""} for plan in self.holidays])
         if self.texts:
             parts.append(self.texts)
+        if self.vias:
+            parts.append([vars(via) for via in self.vias])
         return fingerprint(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -174,6 +184,7 @@ class Plan:
             },
             "futures": [future.as_dict() for future in self.futures],
             "holidays": [plan.as_dict() for plan in self.holidays],
+            "vias": [dict(vars(via)) for via in self.vias],
         }
 
     @classmethod
@@ -197,6 +208,7 @@ class Plan:
             ),
             futures=tuple(FuturePlan.from_dict(future) for future in data.get("futures", ())),
             holidays=tuple(HolidayPlan.from_dict(plan) for plan in data.get("holidays", ())),
+            vias=tuple(ViaPlan(**via) for via in data.get("vias", ())),
         )
 
 

@@ -72,8 +72,12 @@ def related_tables(
 
 def is_keyed(view: ViewPlan | FuturePlan) -> bool:
     """Whether a view's rows are found by its keys; one with parts unknown here is not."""
-    return isinstance(view, FuturePlan) or all(
-        field.name in KEYED or getattr(view, field.name) == field.default for field in fields(view)
+    return isinstance(view, FuturePlan) or (
+        not view.through
+        and all(
+            field.name in KEYED or getattr(view, field.name) == field.default
+            for field in fields(view)
+        )
     )
 
 

@@ -21,6 +21,7 @@ from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.rows import Program, run
+from holdfast.features.through import ID, with_keys
 
 __all__ = [
     "Outputs",
@@ -35,6 +36,7 @@ __all__ = [
     "program_of_rows",
     "view_of_rows",
     "view_ops",
+    "with_found_keys",
 ]
 
 CHUNK_ROWS = 262_144
@@ -125,6 +127,7 @@ def build_training_set(
     cut = NEVER_US - 1 if until_us is None else until_us
     if until_us is not None:
         tables = {name: table.known_until(cut) for name, table in tables.items()}
+    tables = with_found_keys(plan, tables)
     each = tables[plan.each]
     labels = [label_of_rows(label, tables, until_us=cut) for label in plan.labels]
     outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
@@ -186,6 +189,21 @@ def view_of_rows(
         outputs=tables[plan.each].frame.height,
     )
     return result.values, int((ops.action != 2).sum()), result.late
+
+
+def with_found_keys(plan: Plan, tables: Mapping[str, Table]) -> Mapping[str, Table]:
+    """Return the tables with the keys that rows of `each` find through a Snapshot."""
+    if not plan.vias:
+        return tables
+    wanted: dict[str, set[str]] = {}
+    grouped: list[ViewPlan | FuturePlan] = [*plan.views, *plan.futures]
+    for view in grouped:
+        wanted.setdefault(view.source, set()).update(k for k in view.keys if k.startswith(ID))
+
+    def read(view: int, found: Mapping[str, Table]) -> Floats:
+        return view_of_rows(plan, plan.views[view], found, labels=[])[0]
+
+    return with_keys(tables, plan.each, wanted=wanted, vias=plan.vias, read=read)
 
 
 def view_ops(
