@@ -249,13 +249,19 @@ class Grouped:
         self, of: Expr[T], n: int, *, over: str, offset: str = "", where: Where = None
     ) -> tuple[Expr[T], ...]:
         """Return the n earliest values, the earliest first; missing where there are fewer."""
-        return self._nth("first", of, n, over, {"offset": offset, "where": where})
+        options: dict[str, Any] = {"offset": offset, "where": where}
+        return tuple(
+            self._make("first", of, over, "", param=str(nth), **options) for nth in range(1, n + 1)
+        )
 
     def last_n(
         self, of: Expr[T], n: int, *, over: str, offset: str = "", where: Where = None
     ) -> tuple[Expr[T], ...]:
         """Return the n latest values, the latest first; missing where there are fewer."""
-        return self._nth("last", of, n, over, {"offset": offset, "where": where})
+        options: dict[str, Any] = {"offset": offset, "where": where}
+        return tuple(
+            self._make("last", of, over, "", param=str(nth), **options) for nth in range(1, n + 1)
+        )
 
     def in_force(self, of: Expr[T]) -> Expr[T]:
         """Return a Snapshot's value in force: of the newest version that had begun by then.
@@ -313,13 +319,6 @@ class Grouped:
     def session_minutes(self, *, gap: str) -> Expr[float]:
         """Return the minutes since the session that is going on began; 0 where there is none."""
         return self._make("session_minutes", None, ALL_TIME, "", param=gap)
-
-    def _nth(
-        self, kind: str, of: Expr[T], n: int, over: str, options: dict[str, Any]
-    ) -> tuple[Expr[T], ...]:
-        return tuple(
-            self._make(kind, of, over, "", param=str(nth), **options) for nth in range(1, n + 1)
-        )
 
     def _make(
         self,

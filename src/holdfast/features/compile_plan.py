@@ -311,7 +311,8 @@ class _Compiler:
     def _key_pair(self, key: Any, source: type[Source], row: type[Source]) -> tuple[str, str]:
         """Return the key's attr in the aggregated source and in the row that asks."""
         if isinstance(key, Column) and key.source is not source:
-            return ID + source.keys_to(getattr(key, "to", None))[0].attr, self._via(key)  # type: ignore[arg-type]
+            target: Any = getattr(key, "to", None)
+            return ID + source.keys_to(target)[0].attr, self._via(key)
         if isinstance(key, Column):
             if source is row:
                 return key.attr, key.attr

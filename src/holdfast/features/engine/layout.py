@@ -45,9 +45,10 @@ Floats = npt.NDArray[np.float64]
     SESSION_READS, PACKED,
 ) = range(0, 26, 2)  # fmt: skip
 """Where the header says how many records of a kind there are; the place of the first is next."""
-COLUMNS, MISSING = 26, 27
-"""The header's last two numbers: folded columns, and a place in `f` with as many missing values."""
-HEADER = 28
+COLUMNS, MISSING, LONGEST = 26, 27, 28
+"""The header's last numbers: folded columns, a place in `f` with as many missing values, and the
+length of the longest packed state."""
+HEADER = 29
 LEVEL, WINDOW, CORE_READ = 11, 8, 6
 """How many numbers a record of these kinds has."""
 STATE_HEADER = 3
@@ -70,13 +71,17 @@ class Layout:
     output. Bag: column, hop, span, rounded, place in `f`, place in `i`. Fold of a bag: bag,
     window, offset, first read, past the last. Bag read: code, output, param. Session: gap, place
     in `i`. Session read: code, session, output. Packed: the most entries of a part of a packed
-    state, and numbers an entry; `longest` is the length of the longest one.
+    state, and numbers an entry.
     """
 
     a: Ints
     floats: int
     ints: int
-    longest: int
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest packed state."""
+        return int(self.a[LONGEST])
 
     def scratch(self, name: tuple[float, float]) -> tuple[Floats, Ints]:
         """Return room for one state, `f` and `i`; `name` marks the states made in it."""
@@ -160,8 +165,7 @@ class _Maker:
         self._bags(kept.get(BAG, []) + kept.get(ROUNDED_BAG, []))
         self._sessions(kept.get(SESSION, []))
         self.tables[PACKED] = list(self.packed)
-        longest = STATE_HEADER + sum(1 + most * width for most, width in self.packed)
-        return Layout(self._joined(), self.floats, self.ints, longest)
+        return Layout(self._joined(), self.floats, self.ints)
 
     def _floats(self, size: int) -> int:
         self.floats += size
@@ -313,6 +317,7 @@ class _Maker:
         end = reads_at + 3 * len(self.reads)
         header, flat = [0] * HEADER, list[int]()
         header[COLUMNS], header[MISSING] = self.spec.columns, 2
+        header[LONGEST] = STATE_HEADER + sum(1 + most * width for most, width in self.packed)
         for table in range(LEVELS, COLUMNS, 2):
             records = [list(record) for record in self.tables.get(table, [])]
             for record in records:

@@ -10,7 +10,7 @@ import numpy as np
 
 from holdfast.features.engine.compile import njit
 from holdfast.features.engine.kernel import read, reset, update
-from holdfast.features.engine.layout import COLUMNS, MISSING
+from holdfast.features.engine.layout import COLUMNS, LONGEST, MISSING
 from holdfast.features.engine.packing import is_whole, pack, unpack
 from holdfast.features.engine.pointers import pointer
 
@@ -117,9 +117,29 @@ def replay_keys(tables, floats, ints, ops, block, dead, first, last, cached, out
 
 
 @njit
-def fold_packed(
-    tables, floats, ints, ops, packed, ends, dead, first, cached, out, room, longest, room_ends
-):
+def _run_key(a, f, i, ops, dead, start, stop, cached, out):
+    """Run the operations [start, stop) of one key on the state; return the late events."""
+    late = 0
+    for at in range(start, stop):
+        op = ops.order[at]
+        action, row = ops.action[op], ops.value_row[op]
+        if action == 4:
+            dead[row] = True
+            _fold_again(a, f, i, ops, dead, start, at)
+            continue
+        values, at_row = f, a[MISSING]
+        if row >= 0:
+            values, at_row = pointer(ops.values), row * a[COLUMNS]
+        if action >= 2:
+            to = ops.out_row[op] * out.shape[1]
+            read(a, f, i, ops.time[op], values, at_row, cached, pointer(out), to)
+        if action != 2:
+            late += update(a, f, i, ops.time[op], values, at_row)
+    return late
+
+
+@njit
+def fold_packed(tables, floats, ints, ops, packed, ends, dead, first, cached, out, room, room_ends):
     """Run the operations of keys from `first` on their packed states, which become new ones.
 
     `ends[key]`: where the packed state of a key ends. A key without operations keeps its state.
@@ -129,33 +149,19 @@ def fold_packed(
     a, f, i = pointer(tables), pointer(floats), pointer(ints)
     late, place, keys = 0, 0, len(ops.starts) - 1
     for key in range(first, keys):
-        if place + longest > len(room):
+        if place + a[LONGEST] > len(room):
             return key, late
         begin, end = ends[key - 1] if key else 0, ends[key]
         start, stop = ops.starts[key], ops.starts[key + 1]
+        if not is_whole(a, f, pointer(packed), begin, end):
+            return np.int64(-1), late
         if start == stop:
             for at in range(begin, end):
                 room[place + at - begin] = packed[at]
             place += end - begin
         else:
-            if not is_whole(a, f, pointer(packed), begin, end):
-                return np.int64(-1), late
             unpack(a, f, i, pointer(packed), begin, end)
-            for at in range(start, stop):
-                op = ops.order[at]
-                action, row = ops.action[op], ops.value_row[op]
-                if action == 4:
-                    dead[row] = True
-                    _fold_again(a, f, i, ops, dead, start, at)
-                else:
-                    values, at_row = f, a[MISSING]
-                    if row >= 0:
-                        values, at_row = pointer(ops.values), row * a[COLUMNS]
-                    if action >= 2:
-                        to = ops.out_row[op] * out.shape[1]
-                        read(a, f, i, ops.time[op], values, at_row, cached, pointer(out), to)
-                    if action != 2:
-                        late += update(a, f, i, ops.time[op], values, at_row)
+            late += _run_key(a, f, i, ops, dead, start, stop, cached, out)
             place = pack(a, f, i, pointer(room), place)
         room_ends[key] = place
     return keys, late

@@ -209,7 +209,7 @@ class View:
         while begin < keys:
             stop, dropped = fold_packed(
                 self._layout.a, self._f, self._i, operations, packed, ends, taken, begin, cached,
-                out, room, longest, room_ends,
+                out, room, room_ends,
             )  # fmt: skip
             if stop < 0:
                 raise _damaged()
