@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.define.expressions import Aggregate, Apply, DatePart, Label
 from holdfast.define.faults import Fault, fault
+from holdfast.define.grouped import MISSING
 from holdfast.define.walk import value_kind, walk, words
 
 __all__ = ["IS_IN_MAX", "row_faults"]
@@ -38,7 +39,8 @@ def row_faults(name: str, expression: Any) -> Iterator[Fault]:
 
 
 def _apply_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
-    args = [arg for arg in node.args if not (isinstance(arg, str) and arg == "prediction")]
+    args = [arg for arg in node.args if arg is not MISSING]
+    args = [arg for arg in args if not (isinstance(arg, str) and arg == "prediction")]
     shown = _SHOWN.get(node.op, node.op)
     for arg in args:
         if isinstance(arg, float | int) and not math.isfinite(arg):
