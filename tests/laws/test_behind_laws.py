@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from holdfast.features.behind import EVENTS_SHOWN_MAX, Behind, events_behind
 from holdfast.features.moment import features_at
-from holdfast.features.related import related_tables
+from holdfast.features.plan import Plan
+from holdfast.features.related import readers_of, related_tables
 from holdfast.features.training_set import build_training_set
+from tests.laws.ahead_worlds import AHEAD_PLANS, ahead_worlds
 from tests.laws.test_replay_laws import bits, cuts
 from tests.laws.worlds import PLANS, tables_of, worlds
 
@@ -25,7 +28,20 @@ rows_asked = st.lists(st.integers(0, 99), min_size=1, max_size=3)
 @settings(max_examples=EXAMPLES)
 @given(world=worlds(), asked=rows_asked)
 def test_the_rows_of_the_same_keys_give_the_same_bits(name: str, world: Any, asked: Any) -> None:
-    plan = PLANS[name]
+    assert_few_are_enough(PLANS[name], world, asked)
+
+
+@pytest.mark.parametrize("name", AHEAD_PLANS)
+@settings(max_examples=EXAMPLES)
+@given(world=ahead_worlds(), asked=rows_asked)
+def test_the_known_future_of_the_same_keys_gives_the_same_bits(
+    name: str, world: Any, asked: Any
+) -> None:
+    assert_few_are_enough(AHEAD_PLANS[name], world, asked)
+
+
+def assert_few_are_enough(plan: Plan, world: Any, asked: list[int]) -> None:
+    """The features of some rows from the rows of their keys alone are those from everything."""
     tables = tables_of(plan, world)
     whole = build_training_set(plan, tables)
     rows = np.unique([n % len(whole) for n in asked])
@@ -34,6 +50,19 @@ def test_the_rows_of_the_same_keys_give_the_same_bits(name: str, world: Any, ask
     assert part.rows[where]["pay_id"].to_list() == whole.rows[rows]["pay_id"].to_list()
     assert np.array_equal(bits(part.values[where]), bits(whole.values[rows]))
     assert len(few["Pay"]) <= len(tables["Pay"])
+
+
+def test_a_plan_that_says_more_is_replayed_whole() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Further(Plan):
+        unheard_of: str = ""
+
+    plan = PLANS["charged"]
+    parts = {one.name: getattr(plan, one.name) for one in dataclasses.fields(plan)}
+    assert all(reader.keyed for reader in readers_of(plan))
+    assert all(reader.keyed for reader in readers_of(Further(**parts)))
+    further = readers_of(Further(**parts, unheard_of="yes"))
+    assert {reader.source for reader in further if not reader.keyed} == set(plan.schemas)
 
 
 @every_plan

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from holdfast.features.future_plan import FuturePlan
+from holdfast.define.schema import SourceSchema
 from holdfast.features.log import Log, Record, event_prefix, packed_text
-from holdfast.features.plan import Plan, ViewPlan
-from holdfast.features.related import is_keyed
+from holdfast.features.plan import Plan
+from holdfast.features.related import readers_of
 from holdfast.stores.base import OnlineStore
 
 __all__ = ["BATCH_RECORDS", "NEEDLES_MAX", "batches_of_keys"]
@@ -42,26 +42,24 @@ def batches_of_keys(
 
 def _skip(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> Callable[[bytes], bool] | None:
     """Return what tells that a record's bytes hold none of the rows' keys."""
-    targets = {plan.labels[view.label].target for view in plan.views if view.label >= 0}
-    asked = {c.attr for c in plan.schemas[plan.each].columns if c.kind in _TEXTS}
-    keyed: dict[str, bool] = {}
+    whole = {plan.labels[view.label].target for view in plan.views if view.label >= 0}
+    asked = _texts(plan.schemas[plan.each])
     needles: dict[bytes, None] = {}
-    groupings: list[ViewPlan | FuturePlan] = [*plan.views, *plan.futures]
-    for view in groupings:
-        stored = {c.attr for c in plan.schemas[view.source].columns if c.kind in _TEXTS}
-        simple = is_keyed(view) and set(view.keys) <= stored and set(view.lookup) <= asked
-        simple = simple and view.source not in targets
-        keyed[view.source] = keyed.get(view.source, True) and simple
+    for reader in readers_of(plan):
+        stored = _texts(plan.schemas[reader.source])
+        if not (reader.keyed and stored >= set(reader.keys) and asked >= set(reader.lookup)):
+            whole.add(reader.source)
         for row in rows:
-            parts = [row.get(attr) for attr in view.lookup]
-            if all(part is not None for part in parts):
+            parts = [row.get(attr) for attr in reader.lookup]
+            if parts and all(part is not None for part in parts):
                 needles[packed_text(max(map(str, parts), key=len))] = None
-    plain = tuple(event_prefix(source) for source, simple in keyed.items() if simple)
-    plain += tuple(event_prefix(name) for name in set(plan.schemas) - set(keyed) - targets)
+    plain = tuple(event_prefix(source) for source in plan.schemas if source not in whole)
     if len(needles) > NEEDLES_MAX:
         return None
     texts = tuple(needles)
     return lambda value: value.startswith(plain) and not any(text in value for text in texts)
 
 
-_TEXTS = ("key", "category", "string")
+def _texts(schema: SourceSchema) -> set[str]:
+    """Return the columns that a logged row holds as texts."""
+    return {c.attr for c in schema.columns if c.kind in ("key", "category", "string")}

@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from holdfast.data.table import Table
-from holdfast.features.future_plan import FuturePlan
-from holdfast.features.plan import Plan, ViewPlan
+from holdfast.features.plan import Plan
 
-__all__ = ["is_keyed", "related_tables"]
+__all__ = ["Reader", "readers_of", "related_tables"]
 
 Rows = npt.NDArray[np.int64]
 Marks = list[npt.NDArray[np.bool_]]
 
-KEYED = {"source", "keys", "lookup", "values", "spec", "label"}
-"""What a view found by its keys alone says; one that says more is replayed whole."""
+VIEW_PARTS = {"source", "keys", "lookup", "values", "spec", "label"}
+FUTURE_PARTS = {"source", "keys", "lookup", "values", "windows", "patience_us", "replaces"}
+PLAN_PARTS = {"use_case", "each", "task", "schemas", "labels", "views", "features", "program",
+              "value", "futures", "holidays", "vias"}  # fmt: skip
+"""What is known here of a plan. Where one says more, its rows are not looked for by key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One way in which a plan reads a source: rows whose `keys` equal the asking row's `lookup`.
+
+    `keyed` is False where other rows may matter as well.
+    """
+
+    source: str
+    keys: tuple[str, ...]
+    lookup: tuple[str, ...]
+    keyed: bool
+    label: int = -1
+
+
+def readers_of(plan: Plan) -> list[Reader]:
+    """Return every way in which a plan's features read a source by key."""
+    known = _says_no_more(plan, PLAN_PARTS)
+    found = [
+        Reader(
+            source=part.source,
+            keys=part.keys,
+            lookup=part.lookup,
+            keyed=known and _says_no_more(part, parts) and not getattr(part, "through", False),
+            label=getattr(part, "label", -1),
+        )
+        for group, parts in ((plan.views, VIEW_PARTS), (plan.futures, FUTURE_PARTS))
+        for part in group
+    ]
+    if not known:
+        found += [Reader(source=n, keys=(), lookup=(), keyed=False) for n in plan.schemas]
+    return found
+
+
+def _says_no_more(part: Any, parts: set[str]) -> bool:
+    """Whether everything that a part of a plan says is known here."""
+    return all(one.name in parts or getattr(part, one.name) == one.default for one in fields(part))
 
 
 def related_tables(
@@ -37,14 +78,10 @@ def related_tables(
     `kept`: rows of `each`, counted through the parts, that stay whatever their key.
     """
     marks = {name: [np.zeros(len(p[name]), dtype=np.bool_) for p in parts] for name in parts[0]}
-    for view in plan.views:
-        if is_keyed(view):
-            _mark(marks[view.source], parts, view, asked)
-        else:
-            for mark in marks[view.source]:
-                mark[:] = True
-    for future in plan.futures:
-        _mark(marks[future.source], parts, future, asked)
+    for reader in readers_of(plan):
+        for mark, part in zip(marks[reader.source], parts, strict=True):
+            frame = part[reader.source].frame
+            mark |= not reader.keyed or _found(frame, reader.keys, asked, reader.lookup)
     for index in sorted({view.label for view in plan.views if view.label >= 0}):
         label = plan.labels[index]
         if label.kind != "ahead":
@@ -68,27 +105,6 @@ def related_tables(
     if kept is None:
         return whole, np.empty(0, dtype=np.int64)
     return whole, np.cumsum(np.concatenate(marks[plan.each]))[kept].astype(np.int64) - 1
-
-
-def is_keyed(view: ViewPlan | FuturePlan) -> bool:
-    """Whether a view's rows are found by its keys; one with parts unknown here is not."""
-    return isinstance(view, FuturePlan) or (
-        not view.through
-        and all(
-            field.name in KEYED or getattr(view, field.name) == field.default
-            for field in fields(view)
-        )
-    )
-
-
-def _mark(
-    marks: Marks,
-    parts: list[Mapping[str, Table]],
-    view: ViewPlan | FuturePlan,
-    asked: pl.DataFrame,
-) -> None:
-    for mark, part in zip(marks, parts, strict=True):
-        mark |= _found(part[view.source].frame, view.keys, asked, view.lookup)
 
 
 def _keep(marks: Marks, kept: Rows) -> None:
