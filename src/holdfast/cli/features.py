@@ -59,9 +59,38 @@ def features(session: Session, name: str | None, **asked: Any) -> int:
     `--at 2026-08-01T12:00 --key card_id=c42`, or `--row payment_id=p1` for a row as it was.
     """
     out, project = session.out, session.project()
+    if asked["unused"] or asked["drop_unused"]:
+        return _unused(out, project, name, drop=asked["drop_unused"], sure=asked["yes"])
     if asked["at_us"] is not None or asked["row"] or asked["keys"]:
         return _show_moment(out, project, name, asked)
     return _show_all(out, project, name, asked)
+
+
+def _unused(out: Output, project: Any, name: str | None, *, drop: bool, sure: bool) -> int:
+    """List what no model uses, and drop its state where that was asked for."""
+    found = project.unused(name)
+    names = ", ".join(found.features)
+    out.line(f"features that no current or candidate model uses: {names or 'none'}")
+    size = sum(state.bytes for state in found.states)
+    for state in found.states:
+        versions = ", ".join(map(str, state.versions)) or "none yet"
+        out.line(
+            f"state of {len(state.features)} features, served for versions {versions}: "
+            f"{state.entities:,} entities, {state.bytes:,} bytes, "
+            f"{len(state.views)} views of its own"
+        )
+    if not found.states:
+        out.line("states that no model uses: none")
+    dropped: list[Any] = []
+    if drop and found.states:
+        question = f"Drop {size:,} bytes of state? The log stays, it can be filled again"
+        if sure or (not out.as_json and click.confirm(question)):
+            dropped = project.drop_unused(name)
+            out.line(f"dropped {sum(one.bytes for one in dropped):,} bytes")
+        else:
+            out.line("nothing was dropped")
+    out.result({"features": found.features, "states": found.states, "dropped": dropped})
+    return 0
 
 
 def _show_moment(out: Output, project: Any, name: str | None, asked: dict[str, Any]) -> int:

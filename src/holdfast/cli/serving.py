@@ -23,7 +23,8 @@ def serve(session: Session, name: str | None, *, host: str, port: int, version: 
     """Serve the decisions of NAME over HTTP, until SIGTERM or Ctrl-C.
 
     Only this machine can reach it: keys for others come with a later version. What was accepted
-    is finished before it stops. Port 0 takes a free one.
+    is finished before it stops. Port 0 takes a free one. Without --version it goes over to a
+    model that is promoted meanwhile, once the state of its features is filled.
     """
     from importlib import import_module
 
@@ -38,7 +39,7 @@ def serve(session: Session, name: str | None, *, host: str, port: int, version: 
         out.result({"url": address.url, "version": service.bundle.version})
         out.flush()
 
-    with project.service(name, version) as service:
+    with project.service(name, version, follow=version is None) as service:
         run(application(service), host=host, port=port, on_ready=ready)
         out.line(", ".join(f"{count:,} {_words(what)}" for what, count in service.counts.items()))
 
@@ -76,7 +77,7 @@ def explain(session: Session, name: str, prediction_id: str) -> None:
     """Explain one served decision of NAME: inputs, features as served, worth, reasons."""
     project = session.project()
     prediction = project.explain(name, prediction_id)
-    plan = project.plan(name)
+    plan = project.plan_of(project.model(name, prediction.model_version))
     show_prediction(session.out, prediction, plan)
     import msgspec
 

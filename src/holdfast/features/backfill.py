@@ -50,9 +50,12 @@ def backfill(
     store: OnlineStore,
     tables: Mapping[str, Table],
     *,
+    live: bool = True,
     progress: Progress = SILENT,
 ) -> Head:
     """Fold history, then the live log behind it, and return the head of the log after both.
+
+    Without `live` the log is left to `catch_up`, which begins at its first record.
 
     Bit for bit what folding the rows one at a time leaves behind. State from an earlier history
     or plan is dropped first; the log and the predictions stay. The store counts as filled only
@@ -78,8 +81,9 @@ def backfill(
         fill_futures(online.futures, store, tables)
         _fill_seen(online, store, tables)
     tables = whole
-    clock = _refold(online, store, tables, clock=clock, progress=progress)
-    head = Head(clock, head.next_offset)
+    if live:
+        clock = _refold(online, store, tables, clock=clock, progress=progress)
+    head = Head(clock, head.next_offset if live else 0)
     with store.transaction(write=True) as txn:
         online.log.set_head(txn, head)
         txn.put("meta", b"version", b"1")

@@ -19,7 +19,7 @@ from holdfast.features.plan import Plan
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.stores.base import OnlineStore
 
-__all__ = ["Difference", "Parity", "compare", "entities_of", "verify_history"]
+__all__ = ["Difference", "Parity", "compare", "entities_of", "joined", "verify_history"]
 
 DIFFERENCES_KEPT_MAX = 100
 
@@ -123,6 +123,17 @@ def compare(
         values=int(training.size),
         differ=int(unequal.sum()),
         differences=tuple(found),
+    )
+
+
+def joined(found: Sequence[Parity]) -> Parity:
+    """Return several comparisons as one."""
+    differences = tuple(one for parity in found for one in parity.differences)
+    return Parity(
+        rows=sum(one.rows for one in found),
+        values=sum(one.values for one in found),
+        differ=sum(one.differ for one in found),
+        differences=differences[:DIFFERENCES_KEPT_MAX],
     )
 
 

@@ -47,7 +47,7 @@ def readers_of(plan: Plan) -> list[Reader]:
             source=part.source,
             keys=part.keys,
             lookup=part.lookup,
-            keyed=known and _says_no_more(part, parts) and not getattr(part, "through", False),
+            keyed=known and _says_no_more(part, parts) and _stored((*part.keys, *part.lookup)),
             label=getattr(part, "label", -1),
         )
         for group, parts in ((plan.views, VIEW_PARTS), (plan.futures, FUTURE_PARTS))
@@ -56,6 +56,11 @@ def readers_of(plan: Plan) -> list[Reader]:
     if not known:
         found += [Reader(source=n, keys=(), lookup=(), keyed=False) for n in plan.schemas]
     return found
+
+
+def _stored(attrs: tuple[str, ...]) -> bool:
+    """Whether keys are columns of their rows, and not found through a Snapshot."""
+    return not any(attr.startswith("~") for attr in attrs)
 
 
 def _says_no_more(part: Any, parts: set[str]) -> bool:

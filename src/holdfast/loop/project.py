@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from holdfast.core.clock import Clock, SystemClock, iso
+from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.audit import Audit
 from holdfast.data.ingest import Loaded, load
@@ -18,49 +18,36 @@ from holdfast.data.table import Table
 from holdfast.define.check import Check, check
 from holdfast.define.load import load_file, load_folder
 from holdfast.define.use_case import UseCase
-from holdfast.errors import ContractError, NotFoundError
-from holdfast.features.backfill import backfill, is_current
-from holdfast.features.catalog import FeatureAbout, catalog
+from holdfast.errors import ContractError, DefinitionError, NotFoundError
+from holdfast.features.changes import refuse_new_log
 from holdfast.features.compile_plan import compile_plan
 from holdfast.features.engine.compile import is_compiled
-from holdfast.features.live import live_records, live_tables, with_live
+from holdfast.features.live import with_live
 from holdfast.features.log import SPACES, open_spaces
-from holdfast.features.moment import FeaturesAt, features_at
 from holdfast.features.online import OnlineFeatures
-from holdfast.features.parity import Parity, verify_history
 from holdfast.features.plan import Plan
+from holdfast.features.slots import ALL_SPACES, Slots
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.features.warm_up import warm_up
 from holdfast.loop.audit_history import audit_history
 from holdfast.loop.config import Config, read_config
+from holdfast.loop.follow import Follower
+from holdfast.loop.inspection import History, Inspection
 from holdfast.loop.model_training import Trained, train_and_register
+from holdfast.loop.pinned import Ready, prepare
 from holdfast.models.open import load_model
 from holdfast.serving.batch import predict_batch
-from holdfast.serving.parity import verify_served
 from holdfast.serving.prediction_log import Prediction, PredictionLog
 from holdfast.serving.service import Service
-from holdfast.serving.watch import ParityWatch, Watched
+from holdfast.serving.watch import ParityWatch
 from holdfast.stores.base import ArtifactStore, MetadataStore, ModelRecord, OnlineStore
 from holdfast.stores.open import open_artifacts, open_metadata, open_online
-from holdfast.training.bundle import Bundle, load_bundle
+from holdfast.training.bundle import Bundle, load_bundle, read_plan
 
 __all__ = ["History", "Project"]
 
-PARITY_ROWS = 2_000
 
-
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """A use case's data: its plan, the tables that kept their contract, and what did not."""
-
-    use_case: UseCase
-    path: Path
-    plan: Plan
-    tables: dict[str, Table]
-    loaded: dict[str, Loaded]
-
-
-class Project:
+class Project(Inspection):
     """A folder with definition files; what Holdfast makes lives in its `.holdfast` folder.
 
     The same verbs as the command line. Every failure is a `HoldfastError`.
@@ -86,6 +73,7 @@ class Project:
         self._frames = frames or {}
         self._histories: dict[str, History] = {}
         self._built: dict[str, TrainingSet] = {}
+        self._pinned: dict[str, dict[str, Table]] = {}
 
     # ------------------------------------------------------------- definitions
 
@@ -145,6 +133,14 @@ class Project:
                 warm_up()
                 step.advance(1)
         plan = compile_plan(use_case)
+        loaded = self._load(plan)
+        tables = {source: one.table for source, one in loaded.items()}
+        history = History(use_case=use_case, path=path, plan=plan, tables=tables, loaded=loaded)
+        self._histories[use_case.name] = history
+        return history
+
+    def _load(self, plan: Plan) -> dict[str, Loaded]:
+        """Return the sources of a plan, held to the contracts that it carries."""
         loaded: dict[str, Loaded] = {}
         for source, schema in plan.schemas.items():
             where: Any = self._frames.get(source)
@@ -152,17 +148,14 @@ class Project:
                 where = self.folder / self.config.sources.get(source, schema.uri)
             loaded[source] = load(schema, where, now_us=self.clock.now_us(), progress=self.progress)
             write_quarantine(self.home / "quarantine", source, loaded[source].quarantine)
-        tables = {source: one.table for source, one in loaded.items()}
-        if tables[plan.each].frame.height == 0:
+        if len(loaded[plan.each].table) == 0:
             raise ContractError(
                 f"`{plan.each}` has no row that keeps its contract",
                 code="HF201",
                 site=plan.schemas[plan.each].where,
                 hint=f"see {self.home.name}/quarantine/{plan.each}.parquet for the reasons",
             )
-        history = History(use_case=use_case, path=path, plan=plan, tables=tables, loaded=loaded)
-        self._histories[use_case.name] = history
-        return history
+        return loaded
 
     def plan(self, name: str | None = None) -> Plan:
         """Return a use case compiled: its features, labels, views and the value of decisions."""
@@ -187,7 +180,7 @@ class Project:
         `live` adds what the service has logged since history ended.
         """
         history = self.history(name)
-        tables = self._tables(history) if live else history.tables
+        tables = self._with_live(history.plan, history.tables) if live else history.tables
         if tables is history.tables:
             rows = self._of_history(history)
         else:
@@ -198,13 +191,20 @@ class Project:
             return rows
         return rows.take((rows.time_us >= low) & (rows.time_us < high))
 
-    def _tables(self, history: History) -> dict[str, Table]:
+    def _with_live(self, plan: Plan, tables: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return history with what the service has logged behind it."""
-        if not self._online_path(history.plan).exists():
-            return history.tables
-        with self._online(history.plan, exclusive=False) as (online, store):
-            label = history.plan.labels[0]
-            return with_live(online.log, store, history.tables, label=label.column)
+        if not self._online_path(plan).exists():
+            return tables
+        with self._online(plan, exclusive=False) as (online, store):
+            self._readable(plan, store)
+            return with_live(online.log, store, tables, label=plan.labels[0].column)
+
+    def _readable(self, plan: Plan, store: OnlineStore) -> None:
+        """Refuse a plan that cannot read the log of the one that serves."""
+        with store.transaction(write=False) as txn:
+            serving = Slots().serving(txn)
+        if serving is not None:
+            refuse_new_log(serving.plan, plan, where=plan.schemas[plan.each].where)
 
     def _of_history(self, history: History) -> TrainingSet:
         """Return the training set of history alone, built once."""
@@ -213,55 +213,6 @@ class Project:
             built = build_training_set(history.plan, history.tables, progress=self.progress)
             self._built[name] = built
         return self._built[name]
-
-    def parity(
-        self, name: str | None = None, *, rows: int = PARITY_ROWS, sample: int | None = None
-    ) -> dict[str, Parity | None]:
-        """Compare values bit by bit: `served` answers with the log, `history` served again.
-
-        `sample`: how many served answers, all of them without it; `rows`: how many rows at the
-        end of history are served again, 0 for none.
-        """
-        history = self.history(name)
-        served = again = None
-        if self._online_path(history.plan).exists():
-            with self._online(history.plan, exclusive=False) as (online, store):
-                served = verify_served(
-                    online, store, history.tables, sample=sample, progress=self.progress
-                )
-        if rows:
-            with self._scratch(history.plan) as store:
-                again = verify_history(
-                    history.plan,
-                    history.tables,
-                    store,
-                    sample=rows,
-                    training=self._of_history(history),
-                    progress=self.progress,
-                )
-        return {"served": served, "history": again}
-
-    def features(self, name: str | None = None) -> list[FeatureAbout]:
-        """Return every feature of a use case: kind, words, what it looks back on."""
-        return catalog(self.plan(name))
-
-    def features_at(self, name: str | None = None, **asked: Any) -> FeaturesAt:
-        """Return the features of one row at one moment with the events behind each value.
-
-        Takes what `holdfast.features.moment.features_at` takes: `at_us`, `keys`, `row`,
-        `feature`, `limit`.
-        """
-        history = self.history(name)
-        parts: list[Mapping[str, Table]] = [history.tables]
-        if self._online_path(history.plan).exists():
-            with (
-                self._online(history.plan, exclusive=False) as (online, store),
-                store.transaction(write=False) as txn,
-            ):
-                live = live_records(online.log, txn, history.tables).new
-            column = history.plan.labels[0].column
-            parts.append(live_tables(live, history.tables, label=column))
-        return features_at(history.plan, parts, **asked)
 
     # ------------------------------------------------------------- models
 
@@ -327,34 +278,58 @@ class Project:
         folder = self.artifacts().open(record.artifact)
         return load_bundle(folder, load_model=load_model, version=record.version, root=self.folder)
 
+    def plan_of(self, model: ModelRecord) -> Plan:
+        """Return the plan that a registered model was trained with."""
+        return read_plan(self.artifacts().open(model.artifact))
+
     # ------------------------------------------------------------- serving
 
     @contextmanager
-    def service(self, name: str | None = None, version: int | None = None) -> Iterator[Service]:
+    def service(
+        self, name: str | None = None, version: int | None = None, *, follow: bool = False
+    ) -> Iterator[Service]:
         """Open the service of a use case: its model, its log, and the state of its features.
 
-        Only one process may hold it. State that is missing, or belongs to other data or another
-        definition, is built first.
+        A model is served with the plan it was trained with, whatever the definition says now.
+        Only one process may hold the service. State that is missing, or belongs to other data, is
+        built first. With `follow` it goes over to the model that is made current meanwhile.
         """
-        history = self.history(name)
-        bundle = self._matching(history, version)
-        with self._online(history.plan, exclusive=True) as (online, store):
-            self._fill(online, store, history)
-            watched = Watched(plan=history.plan, tables=history.tables)
-            with ParityWatch(store, share=self.config.parity_sample) as watch:
-                yield Service(bundle, online, store, self.clock, watch=watch, watched=watched)
+        ready = self._ready(self.find(name)[1].name, version)
+        use_case, share = ready.plan.use_case, self.config.parity_sample
+        with self._online(ready.plan, exclusive=True) as (_, store):
+            online, slot = prepare(store, ready, progress=self.progress)
+            with ParityWatch(store, share=share) as watch, ExitStack() as beside:
+                service = Service(
+                    ready.bundle, online, slot, self.clock, watch=watch, watched=ready.watched
+                )
+                if follow:
+                    follower = Follower(
+                        service,
+                        store,
+                        current=lambda: self.model(use_case).version,
+                        load=lambda found: self._ready(use_case, found),
+                    )
+                    beside.enter_context(follower)
+                yield service
 
-    def _matching(self, history: History, version: int | None) -> Bundle:
-        """Return a model whose features are those of the definition file."""
-        bundle = self.bundle(history.use_case.name, version)
-        if bundle.plan.fingerprint != history.plan.fingerprint:
-            raise ContractError(
-                f"the definition has changed since model {bundle.version} was trained",
-                code="HF709",
-                site=str(history.path),
-                hint=f"`holdfast train {history.use_case.name}`, or take the change back",
-            )
-        return bundle
+    def _ready(self, name: str, version: int | None) -> Ready:
+        """Return a model with the history of the sources of its own plan."""
+        bundle = self.bundle(name, version)
+        path, tables = self.find(name)[0], self._tables_of(bundle.plan)
+        return Ready(bundle=bundle, tables=tables, where=str(path))
+
+    def _tables_of(self, plan: Plan) -> dict[str, Table]:
+        """Return history as a plan sees it: by the contracts that the plan carries."""
+        try:
+            history = self.history(plan.use_case)
+            if history.plan.schemas == plan.schemas:
+                return history.tables
+        except DefinitionError:  # the file is being changed; the plan does not need it
+            pass
+        name = fingerprint({name: one.as_dict() for name, one in plan.schemas.items()})
+        if name not in self._pinned:
+            self._pinned[name] = {n: one.table for n, one in self._load(plan).items()}
+        return self._pinned[name]
 
     def predict_file(
         self, name: str | None, file_in: Path, file_out: Path, *, version: int | None = None
@@ -364,10 +339,10 @@ class Project:
         The features are those the rows would have been served with now, behind history and the
         live log; nothing is added to the log.
         """
-        history = self.history(name)
+        ready = self._ready(self.find(name)[1].name, version)
         return predict_batch(
-            self._matching(history, version),
-            self._tables(history),
+            ready.bundle,
+            self._with_live(ready.plan, ready.tables),
             file_in=Path(file_in),
             file_out=Path(file_out),
             now_us=self.clock.now_us(),
@@ -447,7 +422,7 @@ class Project:
         self, plan: Plan, *, exclusive: bool
     ) -> Iterator[tuple[OnlineFeatures, OnlineStore]]:
         url = self.config.online or f"lmdb://{self._online_path(plan)}"
-        store = open_online(url, spaces=SPACES, exclusive=exclusive)
+        store = open_online(url, spaces=ALL_SPACES, exclusive=exclusive)
         try:
             yield OnlineFeatures(plan), open_spaces(store)
         finally:
@@ -460,9 +435,3 @@ class Project:
             yield store
         finally:
             store.close()
-
-    def _fill(self, online: OnlineFeatures, store: OnlineStore, history: History) -> None:
-        """Bring the state up to history and the live log."""
-        if is_current(online, store, history.tables):
-            return
-        backfill(online, store, history.tables, progress=self.progress)

@@ -102,7 +102,7 @@ class ServiceApplication:
 
     def _explain(self, request: Request, parts: Parts) -> Response:
         found = self.service.explain(parts["prediction_id"])
-        return json_response(explanation_of(found, self.service.plan))
+        return json_response(explanation_of(found, self.service.plan_of(found)))
 
     # ------------------------------------------------------------ how it is
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,19 +35,25 @@ def verify_served(
     tables: Mapping[str, Table],
     *,
     sample: int | None = None,
+    versions: Collection[int] = (),
     progress: Progress = SILENT,
 ) -> Parity | None:
     """Recompute served predictions from history and the log; None when there is none.
 
-    `sample`: how many, chosen by the hash of their ids; all of them without it. Not compared:
-    answers of the fallback that had no features, rows the log already had as an event before they
-    were asked about, and what was served on another history or plan than the ones of now.
+    `sample`: how many, chosen by the hash of their ids; all of them without it.
+    `versions`: the models that were served with this plan; any without it. Not compared: answers
+    of the fallback that had no features, rows the log already had as an event before they were
+    asked about, and what was served on another history or plan than the ones of now.
     """
     if not is_current(online, store, tables):
         return None
     with store.transaction(write=False) as txn:
         since = comparable_from(txn)
-        kept = (p for p in PredictionLog().all(txn) if p.features and p.offset >= since)
+        kept = (
+            p
+            for p in PredictionLog().all(txn)
+            if p.features and p.offset >= since and (not versions or p.model_version in versions)
+        )
         chosen = sampled(kept, sample)
     if not chosen:
         return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from holdfast.errors import (
 from holdfast.features.backfill import forget
 from holdfast.features.encodings import texts_of
 from holdfast.features.online import OnlineFeatures
+from holdfast.features.plan import Plan
+from holdfast.features.slots import Slots, SlotStore, SlotTransaction
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
 from holdfast.serving.watch import ParityWatch, Watched
 from holdfast.stores.base import OnlineStore, Transaction
@@ -71,6 +74,7 @@ class Service:
         watched: Watched | None = None,
     ) -> None:
         self.watch, self.watched = watch, watched
+        self._switching = threading.Lock()
         self.bundle, self.online, self.store, self.clock = bundle, online, store, clock
         self.plan = online.plan
         self.schema = self.plan.schemas[self.plan.each]
@@ -97,7 +101,7 @@ class Service:
         now_us = self.clock.now_us()
         rows = self._checked(self.schema, data, now_us, labels=False)
         try:
-            with self.store.transaction(write=True) as txn:
+            with self._writing() as txn:
                 decided = [self._decide(txn, row, now_us) for row in rows]
         except (StoreError, InternalError) as error:
             self._distrust(error)
@@ -138,7 +142,7 @@ class Service:
             )
         rows = self._checked(schema, data, self.clock.now_us(), labels=True)
         try:
-            with self.store.transaction(write=True) as txn:
+            with self._writing() as txn:
                 accepted = [self.online.replay(txn, source, row) for row in rows]
         except StoreError as error:
             self._distrust(error)
@@ -167,12 +171,53 @@ class Service:
                 field="value",
                 hint=f"POST /event/{label.target} with the event itself",
             )
-        with self.store.transaction(write=True) as txn:
+        with self._writing() as txn:
             place = self._outcome_place(txn, data)
             value = self._outcome_value(label.column, data.get("value"))
             accepted = self.online.outcome(txn, place, value)
         self.counts["repeated" if accepted.repeated else "outcomes"] += 1
         return {"of": place, "offset": accepted.offset, "repeated": accepted.repeated}
+
+    def switch(
+        self,
+        bundle: Bundle,
+        online: OnlineFeatures,
+        store: OnlineStore,
+        *,
+        watched: Watched,
+        within: Callable[[Transaction], None],
+    ) -> None:
+        """Go over to another model between two requests.
+
+        `within` is given a transaction of the whole store; nothing is accepted before it is
+        committed, and if it fails nothing has changed.
+        """
+        with self._switching:
+            with _whole(store).transaction(write=True) as txn:
+                within(txn)
+            self.bundle, self.online, self.store, self.watched = bundle, online, store, watched
+            self.plan = online.plan
+            self.schema = self.plan.schemas[self.plan.each]
+
+    def inside(self, txn: Transaction) -> Transaction:
+        """Return a transaction of the whole store as the state that serves sees it."""
+        if isinstance(self.store, SlotStore):
+            return SlotTransaction(txn, self.store.slot)
+        return txn
+
+    def plan_of(self, prediction: Prediction) -> Plan:
+        """Return the plan by which a prediction was made."""
+        found = None
+        if prediction.model_version != self.bundle.version and isinstance(self.store, SlotStore):
+            with self.store.transaction(write=False) as txn:
+                found = Slots().plan_of_version(txn, prediction.model_version)
+        return found or self.plan
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        """Open a transaction of the state that serves; no switch happens within it."""
+        with self._switching, self.store.transaction(write=True) as txn:
+            yield txn
 
     def explain(self, prediction_id: str) -> Prediction:
         """Return a logged prediction with its inputs, features and reasons."""
@@ -373,6 +418,10 @@ class Service:
             field="value",
             hint="send true or false" if self.plan.task == "binary" else "send a number",
         )
+
+
+def _whole(store: OnlineStore) -> OnlineStore:
+    return store.store if isinstance(store, SlotStore) else store
 
 
 def _nullable(values: Floats) -> list[float | None]:

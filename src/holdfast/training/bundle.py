@@ -22,7 +22,7 @@ from holdfast.training.encoders.encoder import HERE, Encoder
 from holdfast.training.pipeline import Pipeline, Predictions
 from holdfast.training.train import TrainResult
 
-__all__ = ["Bundle", "LoadModel", "load_bundle", "write_bundle"]
+__all__ = ["Bundle", "LoadModel", "load_bundle", "read_plan", "write_bundle"]
 
 MODEL = "model"  # folder of native model files
 ENCODERS = "encoders"  # folder of what encoders store beside their data
@@ -177,6 +177,15 @@ def load_bundle(
             hint="restore the folder from a backup, or train again",
         ) from error
     return bundle
+
+
+def read_plan(folder: Path) -> Plan:
+    """Return the plan of the bundle in a folder, without its model.
+
+    Raises:
+        StoreError: as `load_bundle`.
+    """
+    return Plan.from_dict(read_bundle_files(folder)["content"]["plan"])
 
 
 def _pipeline(

@@ -135,7 +135,7 @@ def test_nothing_is_made_again_without_a_reason(
     with opened(folder) as (_, service):
         service.predict(next(tiny.stream(5, 1)))
         before = contents(service.store)
-    monkeypatch.setattr("holdfast.loop.project.backfill", None)
+    monkeypatch.setattr("holdfast.loop.pinned.backfill", None)
     with opened(folder) as (_, service):
         assert contents(service.store) == before
 
