@@ -31,10 +31,19 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def windows_as_numbers(plan: FuturePlan) -> Ints:
-    """Return a plan's windows as the kernel reads them, int64[K, 4]."""
-    rows = [(KINDS[w.kind], w.column, w.from_us, w.to_us) for w in plan.windows]
-    return np.array(rows, dtype=np.int64).reshape(-1, 4)
+def windows_as_numbers(plan: FuturePlan) -> tuple[Ints, Ints]:
+    """Return a plan's windows as the kernel reads them.
+
+    Returns:
+        `windows` int64[K, 2]: what is asked, and of which span; `spans` int64[S, 3]: column,
+        begin and end, each only once, because one pass over its records answers all that is asked.
+    """
+    spans = list(dict.fromkeys((w.column, w.from_us, w.to_us) for w in plan.windows))
+    asked = [(KINDS[w.kind], spans.index((w.column, w.from_us, w.to_us))) for w in plan.windows]
+    return (
+        np.array(asked, dtype=np.int64).reshape(-1, 2),
+        np.array(spans, dtype=np.int64).reshape(-1, 3),
+    )
 
 
 def amounts_of(plan: FuturePlan, source: Table) -> Floats:
@@ -65,7 +74,7 @@ def future_of_rows(
     order = order[keys_of[order] >= 0]
     starts = np.searchsorted(keys_of[order], np.arange(keys + 1)).astype(np.int64)
     found: Floats = look_around(
-        windows_as_numbers(plan),
+        *windows_as_numbers(plan),
         plan.replaces,
         codes.astype(np.int64),
         each.event_us,
@@ -92,27 +101,30 @@ def log_places(each: Table, source: Table, log_order: Ints) -> tuple[Ints, Ints]
 
 @njit
 def look_around(  # type: ignore[no-untyped-def]
-    windows, replaces, codes, times, places, oldest, starts, event, known_place, gone_place, amounts
-):
+    windows, spans, replaces, codes, times, places, oldest, starts, event, known_place, gone_place,
+    amounts,
+):  # fmt: skip
     """Aggregate the records around each row, float64[n, K]; for all rows, or for one.
 
     Records are sorted by key, event time and place in the log; a row at a place sees those of
     its key (`codes`, -1 for none) at an earlier one, unless they are gone by then: taken back
-    before the row. `oldest`: records that happened before it
-    are forgotten, so a window that begins there has no value.
+    before the row. `oldest`: records that happened before it are forgotten, so a window that
+    begins there has no value.
     """
     out = np.full((len(codes), len(windows)), np.nan)
+    values = np.empty(9, dtype=np.float64)
     for row in range(len(codes)):
         if codes[row] < 0:
             continue
         start, stop = starts[codes[row]], starts[codes[row] + 1]
-        for which in range(len(windows)):
-            low = times[row] + windows[which, 2]
+        for span in range(len(spans)):
+            low = times[row] + spans[span, 1]
             if low < oldest[row]:
                 continue
             begin = start + np.searchsorted(event[start:stop], low)
-            out[row, which] = _aggregate(
-                windows[which],
+            _aggregate(
+                values,
+                spans[span],
                 replaces,
                 times[row],
                 places[row],
@@ -123,16 +135,20 @@ def look_around(  # type: ignore[no-untyped-def]
                 gone_place,
                 amounts,
             )
+            for which in range(len(windows)):
+                if windows[which, 1] == span:
+                    out[row, which] = values[windows[which, 0]]
     return out
 
 
 @njit
 def _aggregate(  # type: ignore[no-untyped-def]
-    window, replaces, time, place, begin, stop, event, known_place, gone_place, amounts
+    values, span, replaces, time, place, begin, stop, event, known_place, gone_place, amounts
 ):
-    kind, column, end = window[0], window[1], time + window[3]
-    count, total, next_at = 0, 0.0, np.nan
-    smallest, largest, first, last = np.inf, -np.inf, np.nan, np.nan
+    """Write everything that can be asked of one span, in the order of `KINDS`, to `values`."""
+    column, end = span[0], time + span[2]
+    count, total = 0, 0.0
+    values[:] = np.nan
     for at in range(begin, stop):
         if event[at] >= end:
             break
@@ -144,30 +160,18 @@ def _aggregate(  # type: ignore[no-untyped-def]
         if amount != amount:
             continue
         if count == 0:
-            first = amount
-            next_at = (event[at] - time) / 3_600_000_000.0
+            values[4] = values[5] = values[6] = amount
+            values[8] = (event[at] - time) / 3_600_000_000.0
         count += 1
         total += amount
-        smallest = min(smallest, amount)
-        largest = max(largest, amount)
-        last = amount
-    if kind == 0:
-        return 1.0 if count > 0 else 0.0
-    if kind == 1:
-        return float(count)
-    if kind == 2:
-        return total
-    if count == 0:
-        return np.nan
-    if kind == 3:
-        return total / count
-    if kind == 4:
-        return smallest
-    if kind == 5:
-        return largest
-    if kind == 6:
-        return first
-    return last if kind == 7 else next_at
+        values[4] = min(values[4], amount)
+        values[5] = max(values[5], amount)
+        values[7] = amount
+    values[0] = 1.0 if count > 0 else 0.0
+    values[1] = count
+    values[2] = total
+    if count > 0:
+        values[3] = total / count
 
 
 @njit

@@ -118,7 +118,7 @@ class OnlineFuture:
         key = self._key(row, self.plan.lookup)
         records = self.records(txn, key)
         found = look_around(
-            self._windows,
+            *self._windows,
             self.plan.replaces,
             _NONE if key is None else _FIRST,
             np.array([time_us]),

@@ -25,8 +25,9 @@ def warm_up() -> None:
         KINDS["any"], whole, whole, whole, whole, span, whole, whole, whole, np.ones(1), 1
     )
     count_days(np.zeros(3, dtype=np.int64), whole, span, whole, whole, whole)
-    windows, nothing = np.zeros((1, 4), dtype=np.int64), np.zeros((0, 1))
-    look_around(windows - 1, False, whole, whole, whole, whole, span, whole, whole, whole, nothing)
+    windows, spans, nothing = whole.repeat(2)[None], whole.repeat(3)[None] - 1, np.zeros((0, 1))
+    places = (whole, whole, whole, whole, span, whole, whole, whole)
+    look_around(windows, spans, False, *places, nothing)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ import pytest
 import holdfast as hf
 from holdfast.features import future_state
 from holdfast.features.backfill import backfill
-from holdfast.features.future import NEVER, future_of_rows
+from holdfast.features.future import NEVER, future_of_rows, look_around
 from holdfast.features.future_plan import PATIENCE_US
+from holdfast.features.holidays import count_days
 from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
 from holdfast.features.training_set import build_training_set
+from holdfast.features.warm_up import warm_up
 from holdfast.stores.open import open_online
 from tests.laws.ahead_worlds import PATIENT
 from tests.laws.test_replay_laws import assert_served
@@ -214,3 +216,10 @@ def test_an_entry_without_records_is_gone() -> None:
         assert len(list(txn.scan("future"))) == 1
         future.refold(txn, {"shop": "x"}, tables["Forecast"].head(0))
         assert not list(txn.scan("future"))
+
+
+def test_what_is_warmed_up_is_what_is_called() -> None:
+    warm_up()
+    compiled = [len(kernel.signatures) for kernel in (look_around, count_days)]
+    features({"Pay": [pay(0, 10)], "Promo": [promo(0, 12)], "Forecast": [forecast(0, 12, 1.0)]})
+    assert [len(kernel.signatures) for kernel in (look_around, count_days)] == compiled
