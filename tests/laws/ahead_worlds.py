@@ -31,6 +31,15 @@ class Forecast(hf.Snapshot, source="forecast.csv"):
 
 
 lisbon = hf.calendar.at("Europe/Lisbon")
+
+
+class Price(hf.Snapshot, source="price.csv"):
+    told_at = hf.KnownTime()
+    at = hf.EventTime()
+    shop = hf.Key(Shop, nullable=True)
+    price = hf.Float(nullable=True)
+
+
 promos, weather = Promo.by(Shop), Forecast.by(Shop)
 
 
@@ -55,6 +64,8 @@ class Features(hf.Features):
     days_off = lisbon.holidays("PT", ahead="14d") - lisbon.holidays("PT", over="7d", offset="1d")
     day_off = hf.when(lisbon.is_holiday("PT"), Pay.amount, lisbon.days_to_holiday("PT"))
     since_day_off = hf.calendar.days_since_holiday("DE", subdivision="BY")
+    price = Price.price
+    dearest = Price.by(Shop).max(Price.price, over="5d")
     count_6h = Pay.by(Card).count(over="6h")
     gain = hf.when(best.is_missing(), 0.0, best) * Pay.amount
 
@@ -75,6 +86,9 @@ IMPATIENT = replace(
     PATIENT, futures=tuple(replace(f, patience_us=8 * STEP) for f in PATIENT.futures)
 )
 AHEAD_PLANS = {"patient": PATIENT, "impatient": IMPATIENT}
+
+VERSIONS = 8
+"""As many versions of one key as a state keeps of a Snapshot."""
 
 _lead = st.sampled_from([-8 * STEP, -1, 0, 0, STEP, 2 * STEP, 8 * STEP, 30 * STEP])
 _at = st.integers(0, STEPS + 20).map(lambda n: START + n * STEP)
@@ -105,9 +119,17 @@ def forecast_rows(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def price_rows(draw: st.DrawFn) -> dict[str, Any]:
+    at = draw(_at)
+    told = max(at - draw(_lead), START)
+    return {"told_at": told, "at": at, "shop": draw(_shop), "price": draw(_number)}
+
+
+@st.composite
 def ahead_worlds(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
     """Payments with the promotions and forecasts around them, unsorted."""
     world = draw(worlds())
+    world["Price"] = draw(st.lists(price_rows(), max_size=VERSIONS))
     world["Promo"] = draw(st.lists(promo_rows(), max_size=16))
     world["Forecast"] = draw(st.lists(forecast_rows(), min_size=4, max_size=16))
     return world

@@ -100,9 +100,10 @@ def test_what_becomes_known_later_changes_nothing(name: str, world: Any, cut: in
 @given(world=ahead_worlds(), cut=cuts, grown=cuts)
 def test_history_may_grow_over_the_live_log(name: str, world: Any, cut: int, grown: int) -> None:
     plan = AHEAD_PLANS[name]
-    tables = tables_of(plan, {**world, "Promo": [], "Forecast": []})  # rows without a key of
-    tables |= {n: tables_of(plan, world)[n].known_until(cut) for n in ("Promo", "Forecast")}
-    cut, grown = sorted([cut, grown])  # their own are told once, in history
+    told = ("Promo", "Forecast", "Price")  # rows without a key of their own: told once, in history
+    tables = tables_of(plan, {**world, **{name: [] for name in told}})
+    tables |= {name: tables_of(plan, world)[name].known_until(cut) for name in told}
+    cut, grown = sorted([cut, grown])
     online, store = OnlineFeatures(plan), open_online("memory://", spaces=SPACES)
     backfill(online, store, {source: table.known_until(cut) for source, table in tables.items()})
     serve(online, store, in_order(plan, tables, cut)[:5])
@@ -188,6 +189,24 @@ def test_the_events_behind_a_value_make_it(name: str, world: Any, asked: int) ->
             assert texts.get(value, value) == best(numbers)
         elif behind.counted:
             assert not np.isnan(value)
+
+
+@settings(max_examples=EXAMPLES)
+@given(world=ahead_worlds())
+def test_what_is_in_force_is_the_last_version_that_has_begun(world: Any) -> None:
+    plan = AHEAD_PLANS["patient"]
+    tables = tables_of(plan, world)
+    rows = in_order(plan, tables)
+    served = serve(OnlineFeatures(plan), open_online("memory://", spaces=SPACES), rows)
+    index = plan.feature_names.index("price")
+    for place, (source, _, row) in enumerate(rows):
+        if source == "Pay":
+            told = [one for name, _, one in rows[:place] if name == "Price"]
+            begun = [o for o in told if o["shop"] == row["shop"] and o["at"] <= row["at"]]
+            held = sorted(begun, key=lambda one: one["at"])[-1:] if row["shop"] else []
+            expected = held[0]["price"] if held else None
+            found = served[row["pay_id"]][index]
+            assert (None if np.isnan(found) else found) == expected
 
 
 def window_names(plan: Plan) -> dict[str, tuple[FuturePlan, FutureWindow]]:

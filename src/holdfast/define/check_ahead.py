@@ -10,6 +10,7 @@ from holdfast.define.expressions import ALL_TIME, Aggregate, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import UseCase
+from holdfast.define.value import Payoff
 from holdfast.define.walk import walk
 
 __all__ = [
@@ -25,13 +26,48 @@ BESIDE_KINDS = frozenset({"any", "count", "sum", "mean", "min", "max", "first", 
 
 
 def foreseen_sources(use_case: UseCase) -> frozenset[type[Source]]:
-    """Return the sources that features look ahead at: their rows may come before they happen."""
+    """Return the sources whose rows may be known before they happen.
+
+    Those that a feature looks ahead at, and Snapshots with a `KnownTime` that are read in force: a
+    price may be announced before it holds.
+    """
+    return _looked_ahead_at(use_case) | frozenset(_read_in_force(use_case))
+
+
+def _looked_ahead_at(use_case: UseCase) -> frozenset[type[Source]]:
     return frozenset(
         node.source
         for feature in use_case.features.features.values()
         for node in walk(feature)
         if isinstance(node, Label) and node.source.known_time() is not None
     )
+
+
+def _read_in_force(use_case: UseCase) -> Iterator[type[Source]]:
+    """Yield the Snapshots that are told ahead and whose columns some expression reads in force."""
+    for root in (*use_case.features.features.values(), *_worths(use_case)):
+        for node in walk(root):
+            for source in _held(node):
+                told = source is not None and source.known_time() is not None
+                if told and issubclass(source, Snapshot):
+                    yield source
+
+
+def _held(node: Any) -> Iterator[Any]:
+    """Yield the sources of which an expression reads what is in force, if they are Snapshots."""
+    if isinstance(node, Column):
+        yield node.source
+    elif isinstance(node, Aggregate | Label):
+        yield from (k.source for k in node.keys if isinstance(k, Column) and k.source)
+        if node.kind == "in_force":
+            yield node.source
+
+
+def _worths(use_case: UseCase) -> list[Any]:
+    value = use_case.value
+    if isinstance(value, Payoff):
+        return list(value.decisions.values())
+    return [value.underage, value.overage]
 
 
 def ahead_faults(use_case: UseCase, name: str, label: Label[Any]) -> Iterator[Fault]:
@@ -74,30 +110,33 @@ def behind_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[
     """Yield the ways in which a feature looks back over records that may lie ahead.
 
     Behind, such a source can be asked over exact windows only: the kernel's states end at the
-    newest record of a key, which may not have happened yet.
+    newest record of a key, which may not have happened yet. What is in force is no such window;
+    but a source that is looked ahead at may have more rows to come than versions are kept.
     """
-    foreseen = foreseen_sources(use_case)
-    if not foreseen:
-        return
+    foreseen, ahead = foreseen_sources(use_case), _looked_ahead_at(use_case)
     for node in walk(feature):
-        if isinstance(node, Aggregate) and node.source in foreseen:
-            late = [n for n in walk(node.of) if isinstance(n, Label) or _is_late(n)]
-            if node.kind in BESIDE_KINDS and node.over != ALL_TIME and not late:
-                continue
-        elif not (
-            isinstance(node, Column)
-            and node.source in foreseen
-            and issubclass(node.source, Snapshot)
-        ):
+        source = getattr(node, "source", None)
+        in_force = isinstance(node, Column) or getattr(node, "kind", "") == "in_force"
+        if isinstance(node, Label) or source not in foreseen or (in_force and source not in ahead):
             continue
-        source = node.source.__name__ if node.source else ""
+        if isinstance(node, Aggregate) and _is_exact(node):
+            continue
+        if isinstance(node, Column) and not issubclass(source, Snapshot):
+            continue
         yield fault(
-            f"`{name}` looks back over `{source}`, whose rows may be known before they happen",
+            f"`{name}` looks back over `{source.__name__}`, whose rows may be known before they "
+            "happen",
             code="HF141",
             site=node.site,
-            hint=f"`{source}` is looked ahead at by another feature; use any, count, sum, mean, "
-            'min, max, first or last over a window such as `over="30d"`',
+            hint="use any, count, sum, mean, min, max, first or last over a window such as "
+            '`over="30d"`',
         )
+
+
+def _is_exact(node: Aggregate[Any]) -> bool:
+    """Return whether a window behind can be read from records that may lie ahead."""
+    late = any(isinstance(inner, Label) or _is_late(inner) for inner in walk(node.of))
+    return node.kind in BESIDE_KINDS and node.over != ALL_TIME and not late
 
 
 def predicted_ahead_faults(label: Label[Any]) -> Iterator[Fault]:

@@ -69,6 +69,8 @@ FAULTS = {
     "x = sales.count(ahead='7d'); y = sales.count(over='all')": "HF141",
     "x = sales.count(ahead='7d'); y = sales.sum(Sale.sold, over='7d')": "HF141",
     "x = Price.by(Card).count(ahead='7d'); y = Price.price": "HF141",
+    "x = Price.by(Card).count(ahead='7d'); y = Price.by(Card).in_force(Price.price)": "HF141",
+    "x = Price.price; y = Price.by(Card).std(Price.price, over='30d')": "HF141",
     "x = sales.count(over='7d', ahead='7d')": "HF105",
 }
 FINE = [
@@ -103,6 +105,22 @@ def test_what_can_be_foreseen_compiles(feature: str, tmp_path: Path) -> None:
     plan = compile_plan(use_case)
     assert len(plan.futures) == 1 and not plan.views
     assert "x" in plan.feature_names
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        "x = Price.price",
+        "x = Price.by(Card).in_force(Price.price * 2)",
+        "x = Price.price - Price.by(Card).mean(Price.price, over='30d')",
+    ],
+)
+def test_what_is_in_force_may_be_told_before_it_begins(feature: str, tmp_path: Path) -> None:
+    (use_case,) = load_file(case(tmp_path, feature))
+    assert check(use_case).faults == ()
+    plan = compile_plan(use_case)
+    assert plan.schemas["Price"].foreseen and not plan.schemas["Payment"].foreseen
+    assert len(plan.views) == 1 and len(plan.futures) == ("mean" in feature)
 
 
 def test_the_label_is_no_feature_of_the_known_future(tmp_path: Path) -> None:

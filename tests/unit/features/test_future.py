@@ -47,7 +47,7 @@ def forecast(issued: float, at: float, degrees: float | None, **other: Any) -> d
 
 def features(world: dict[str, list[dict[str, Any]]], plan: Plan = PATIENT) -> dict[str, Any]:
     """The last payment's features, the same in training and one at a time."""
-    whole = {"Pay": [], "Promo": [], "Forecast": [], "Back": [], "Limit": [], **world}
+    whole = {"Pay": [], "Promo": [], "Forecast": [], "Back": [], "Limit": [], "Price": [], **world}
     tables = tables_of(plan, whole)
     training = build_training_set(plan, tables)
     store = open_online("memory://", spaces=SPACES)
@@ -126,7 +126,8 @@ def test_a_row_is_waited_for_as_long_as_its_patience() -> None:
 def test_what_no_row_can_see_any_more_is_forgotten() -> None:
     plan = replace(PATIENT, futures=tuple(replace(f, patience_us=DAY) for f in PATIENT.futures))
     told = [promo(hour, hour) for hour in range(100)]
-    tables = tables_of(plan, {"Pay": [], "Back": [], "Limit": [], "Forecast": [], "Promo": told})
+    nothing: dict[str, Any] = {name: [] for name in PATIENT.schemas}
+    tables = tables_of(plan, {**nothing, "Promo": told})
     online, store = OnlineFeatures(plan), open_online("memory://", spaces=SPACES)
     serve(online, store, in_order(plan, tables))
     with store.transaction(write=False) as txn:
@@ -140,7 +141,7 @@ def test_what_no_row_can_see_any_more_is_forgotten() -> None:
 
 def test_a_key_with_too_many_records_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(future_state, "RECORDS_PER_KEY_MAX", 5)
-    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Forecast": []}
+    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Price": [], "Forecast": []}
     for count in (5, 6):
         tables = tables_of(PATIENT, {**world, "Promo": [promo(0, at) for at in range(count)]})
         for fill in (filled, one_by_one):
@@ -178,7 +179,7 @@ def test_a_record_that_was_taken_back_does_not_count_behind_that_place() -> None
     future = PATIENT.futures[[f.source for f in PATIENT.futures].index("Forecast")]
     issued = [forecast(0, 20, 15.0), forecast(1, 20, 9.0), forecast(2, 20, 30.0)]
     pays = [pay(n, 10 + n) for n in range(3)]
-    world = {"Back": [], "Limit": [], "Promo": [], "Pay": pays, "Forecast": issued}
+    world = {"Back": [], "Limit": [], "Price": [], "Promo": [], "Pay": pays, "Forecast": issued}
     tables = tables_of(PATIENT, world)
     order = np.array([3, 4, 5, 0, 1, 2])  # the forecasts stand before the rows: at 0, 1 and 2
     gone = np.array([NEVER, 4, 3])  # the last one goes behind the first row, then the one before
@@ -192,7 +193,7 @@ def test_an_entry_without_a_record_is_as_if_it_had_never_come(back: int) -> None
     issued = [forecast(0, 20, 15.0), forecast(1, 20, 9.0), forecast(2, 21, 30.0)]
     others = [row for at, row in enumerate(issued) if at != back]
     stores = [open_online("memory://", spaces=SPACES) for _ in range(2)]
-    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Promo": []}
+    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Price": [], "Promo": []}
     online = OnlineFeatures(PATIENT)
     for store, rows in zip(stores, (issued, others), strict=True):
         tables = tables_of(PATIENT, {**world, "Forecast": rows})
@@ -208,7 +209,7 @@ def test_an_entry_without_a_record_is_as_if_it_had_never_come(back: int) -> None
 
 def test_an_entry_without_records_is_gone() -> None:
     store, online = open_online("memory://", spaces=SPACES), OnlineFeatures(PATIENT)
-    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Promo": []}
+    world: dict[str, Any] = {"Pay": [], "Back": [], "Limit": [], "Price": [], "Promo": []}
     tables = tables_of(PATIENT, {**world, "Forecast": [forecast(0, 20, 15.0)]})
     serve(online, store, in_order(PATIENT, tables))
     (future,) = [f for f in online.futures if f.plan.source == "Forecast"]
