@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fraud_handbook", "nycflights13", "tables"])
+@pytest.mark.parametrize("name", ["fraud_handbook", "nycflights13", "sms_spam", "tables"])
 def test_every_goal_is_met(name: str, data_folder: Path) -> None:
     report = import_module(f"benchmarks.{name}").run(data_folder)
     missed = [row for row in report.rows if not row["holds"]]

@@ -14,7 +14,7 @@ from holdfast.define.check_rows import row_faults
 from holdfast.define.check_sources import source_faults
 from holdfast.define.columns import Column
 from holdfast.define.encoded import encoded_faults
-from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Encoded, Expr, Label
+from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.holidays import Holidays, holiday_faults
 from holdfast.define.sources import Snapshot, Source
@@ -370,10 +370,6 @@ def _label_faults(use_case: UseCase) -> Iterator[Fault]:
 def _gaps(use_case: UseCase) -> Iterator[Gap]:
     if isinstance(use_case.each, Every):
         yield Gap("decisions on a schedule (`hf.Every`)", str(use_case.each.site))
-    for name, feature in use_case.features.features.items():
-        for node in walk(feature):
-            if isinstance(node, Encoded) and node.kind == "embedding":
-                yield Gap(f"`{name}`: `{node.kind}` features", str(node.site))
     predict = use_case.predict
     if isinstance(predict, Label) and predict.offset:
         yield Gap("a label with an offset", str(predict.site))

@@ -129,7 +129,7 @@ def encoded_faults(each: Any, name: str, feature: Any) -> Iterator[Fault]:
         if node is not feature:
             yield fault(
                 f"`{name}` computes with `{node.kind}`, whose values exist only in training",
-                code="HF140",
+                code="HF160",
                 site=node.site,
                 hint="an encoder is a feature by itself; compute inside it, before it encodes",
             )
@@ -138,7 +138,7 @@ def encoded_faults(each: Any, name: str, feature: Any) -> Iterator[Fault]:
     if value_kind(feature) == "text" and not isinstance(feature, Encoded):
         yield fault(
             f"`{name}` is a text, and models learn from numbers",
-            code="HF143",
+            code="HF163",
             site=feature.site,
             hint=f"write `{name} = hf.tfidf(..., words=5_000)`, or leave it out",
         )
@@ -147,21 +147,21 @@ def encoded_faults(each: Any, name: str, feature: Any) -> Iterator[Fault]:
 def _input_faults(each: Any, name: str, node: Encoded[Any]) -> Iterator[Fault]:
     of: Any = node.of
     if any(isinstance(inner, Encoded) for inner in walk(of)):
-        return  # told as HF140
+        return  # told as HF160
     kind = value_kind(of)
     if reads_text(node):
         column = isinstance(of, Column) and of.kind in ("text", "string")
         if not column or of.source is not each:
             yield fault(
                 f"`{name}` needs a text of the row itself",
-                code="HF141",
+                code="HF161",
                 site=node.site,
                 hint=f"name an hf.Text() or hf.String() column of `{_name(each)}`",
             )
     elif kind in ("text", "time") or isinstance(of, Float):
         yield fault(
             f"`{name}` needs a category, and `{of!r}` is a {kind}",
-            code="HF141",
+            code="HF161",
             site=node.site,
             hint="name a category, a key or a truth value"
             if kind != "text"
@@ -179,7 +179,7 @@ def _option_faults(name: str, node: Encoded[Any]) -> Iterator[Fault]:
         if not number or not low <= value <= high:
             yield fault(
                 f"`{name}` has `{option}={value!r}`",
-                code="HF142",
+                code="HF162",
                 site=node.site,
                 hint=f"it must be {'a number' if option == 'smooth' else 'a whole number'} "
                 f"from {low:g} to {high:g}",

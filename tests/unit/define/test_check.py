@@ -100,10 +100,10 @@ FEATURE_FAULTS = {
     "HF110": "x = Payment.fraud",
     "HF108": "x = Other.word",
     "HF118": "x = Payment.by(Card).sum(Payment.channel, over='7d')",
-    "HF140": "x = 2 * hf.target_encoded(Payment.channel)",
-    "HF141": "x = hf.tfidf(Payment.channel, words=10)",
-    "HF142": "x = hf.hashed(Payment.channel, buckets=1)",
-    "HF143": "x = Payment.by(Card).last(Payment.note, over='7d')",
+    "HF160": "x = 2 * hf.target_encoded(Payment.channel)",
+    "HF161": "x = hf.tfidf(Payment.channel, words=10)",
+    "HF162": "x = hf.hashed(Payment.channel, buckets=1)",
+    "HF163": "x = Payment.by(Card).last(Payment.note, over='7d')",
 }
 OTHER = """class Other(hf.Event, source="other.parquet"):
     at = hf.EventTime()
@@ -130,19 +130,19 @@ def test_a_wrong_feature_is_named(code: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("feature", "code"),
     [
-        ("hf.target_encoded(Payment.amount)", "HF141"),
-        ("hf.target_encoded(Payment.note)", "HF141"),
-        ("hf.frequency_encoded(Payment.paid_at)", "HF141"),
-        ("hf.tfidf(Payment.by(Card).last(Payment.note, over='7d'), words=10)", "HF141"),
-        ("hf.hashed(Payment.by(Card).last(Payment.note, over='7d'), buckets=8)", "HF141"),
+        ("hf.target_encoded(Payment.amount)", "HF161"),
+        ("hf.target_encoded(Payment.note)", "HF161"),
+        ("hf.frequency_encoded(Payment.paid_at)", "HF161"),
+        ("hf.tfidf(Payment.by(Card).last(Payment.note, over='7d'), words=10)", "HF161"),
+        ("hf.hashed(Payment.by(Card).last(Payment.note, over='7d'), buckets=8)", "HF161"),
         ("hf.target_encoded(Payment.fraud)", "HF110"),
-        ("hf.target_encoded(hf.ordinal(Payment.channel))", "HF140"),
-        ("hf.hashed(Payment.channel, buckets=8).is_missing()", "HF140"),
-        ("hf.target_encoded(Payment.channel, smooth=-1.0)", "HF142"),
-        ("hf.tfidf(Payment.note, words=0)", "HF142"),
-        ("hf.tfidf(Payment.note, words=10, ngrams=6)", "HF142"),
-        ("hf.tfidf(Payment.note, words=10, components=True)", "HF142"),
-        ("Payment.note", "HF143"),
+        ("hf.target_encoded(hf.ordinal(Payment.channel))", "HF160"),
+        ("hf.hashed(Payment.channel, buckets=8).is_missing()", "HF160"),
+        ("hf.target_encoded(Payment.channel, smooth=-1.0)", "HF162"),
+        ("hf.tfidf(Payment.note, words=0)", "HF162"),
+        ("hf.tfidf(Payment.note, words=10, ngrams=6)", "HF162"),
+        ("hf.tfidf(Payment.note, words=10, components=True)", "HF162"),
+        ("Payment.note", "HF163"),
     ],
 )
 def test_a_wrong_encoder_is_named(feature: str, code: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.training.encoders.base import Blobs, Fitted, Learning, Options
+from holdfast.training.encoders.embedding import Embedding
 from holdfast.training.encoders.single import Codes, Number, Ordinal
 from holdfast.training.encoders.statistics import Frequency, Target
 from holdfast.training.encoders.texts import Hashed, Tfidf, TfidfComponents
@@ -15,7 +16,17 @@ __all__ = ["KINDS", "fit_encoder", "load_encoder", "options_of"]
 
 KINDS: dict[str, type[Fitted]] = {
     encoder.kind: encoder
-    for encoder in (Number, Codes, Ordinal, Target, Frequency, Tfidf, TfidfComponents, Hashed)
+    for encoder in (
+        Number,
+        Codes,
+        Ordinal,
+        Target,
+        Frequency,
+        Tfidf,
+        TfidfComponents,
+        Hashed,
+        Embedding,
+    )
 }
 
 
