@@ -55,6 +55,21 @@ def _gather(ops, block, start, stop):
 
 
 @njit
+def _gather_plain(ops, block, start, stop):
+    """Copy operations that are all of one action, each with the row of its own place."""
+    columns, action = ops.values.shape[1], ops.action[0]
+    for k in range(stop - start):
+        at = ops.order[start + k]
+        block.time[k] = ops.time[at]
+        block.action[k] = action
+        block.out_row[k] = at
+    for k in range(stop - start):
+        at = block.out_row[k]
+        for column in range(columns):
+            block.values[k, column] = ops.values[at, column]
+
+
+@njit
 def _scatter(block, size, out):
     """Copy what the reads of a block saw to their rows of the output."""
     for k in range(size):
@@ -100,7 +115,7 @@ def _run_block(a, f, i, ops, block, dead, key, start, stop, cached):
 
 
 @njit
-def replay_keys(tables, floats, ints, ops, block, dead, first, last, cached, out):
+def replay_keys(tables, floats, ints, ops, block, dead, first, last, cached, plain, out):
     """Replay the keys [first, last), each from an empty state; return the late events."""
     a, f, i = pointer(tables), pointer(floats), pointer(ints)
     late, key = 0, first
@@ -108,7 +123,10 @@ def replay_keys(tables, floats, ints, ops, block, dead, first, last, cached, out
     reset(a, f, i)
     while start < end:
         stop = min(start + len(block.time), end)
-        _gather(ops, block, start, stop)
+        if plain:
+            _gather_plain(ops, block, start, stop)
+        else:
+            _gather(ops, block, start, stop)
         key, dropped = _run_block(a, f, i, ops, block, dead, key, start, stop, cached)
         late += dropped
         _scatter(block, stop - start, out)

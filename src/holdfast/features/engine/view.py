@@ -174,12 +174,13 @@ class View:
             ends = np.zeros(max(keys, 1), dtype=np.int64)
             found, late = self._folded(operations, _EMPTY, ends, out, cached=cached, dead=dead)
             return ReplayResult(out, found, late)
+        plain = _is_plain(operations)
         parts = _balanced(starts, threads or settings().threads)
 
         def run(part: tuple[int, int]) -> int:
             f, i = self._layout.scratch(self._name)
             a, block = self._layout.a.copy(), block_for(self.spec, BLOCK_ROWS)
-            return int(replay_keys(a, f, i, operations, block, dead, *part, cached, out))
+            return int(replay_keys(a, f, i, operations, block, dead, *part, cached, plain, out))
 
         if len(parts) == 1:
             return ReplayResult(out, None, run(parts[0]))
@@ -241,6 +242,16 @@ def _damaged() -> StoreError:
         code="HF301",
         hint="start `holdfast serve` again: it is made again from history and the log",
     )
+
+
+def _is_plain(operations: Operations) -> bool:
+    """Whether every operation does the same, and with the row of its own place."""
+    action, rows = operations.action, operations.value_row
+    if not len(action) or action[0] == RETRACT or not (action == action[0]).all():
+        return False
+    place = np.arange(len(rows), dtype=np.int64)
+    same = np.array_equal(rows, place) and len(operations.values) == len(rows)
+    return same and np.array_equal(operations.out_row, place)
 
 
 def _unread(action: npt.NDArray[np.int8], out_row: Ints, outputs: int) -> Ints:
