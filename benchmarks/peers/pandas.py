@@ -15,7 +15,8 @@ def work(log: EventLog) -> int:
     frame.index = pd.to_datetime(log.time_us, unit="us")
     size = 0
     for window in WINDOWS:
-        rolling = frame.groupby("entity")[list(COLUMNS)].rolling(window.replace("d", "D"), closed="left")
+        groups = frame.groupby("entity")[list(COLUMNS)]
+        rolling = groups.rolling(window.replace("d", "D"), closed="left")
         size += int(rolling.agg(list(KINDS)).to_numpy().nbytes)
     return size
 
