@@ -28,6 +28,7 @@ from holdfast.define.encoded import (
 )
 from holdfast.define.expressions import Expr, Label, when
 from holdfast.define.features import Calendar, Features, calendar
+from holdfast.define.functions import row_feature
 from holdfast.define.measures import (
     Condition,
     auc,
@@ -53,6 +54,7 @@ from holdfast.define.policies import (
 )
 from holdfast.define.row_expressions import (
     coalesce,
+    concat,
     distance_km,
     hours_between,
     maximum,
@@ -134,6 +136,7 @@ __all__ = [
     "calendar",
     "calibration_error",
     "coalesce",
+    "concat",
     "distance_km",
     "drift",
     "embedding",
@@ -147,6 +150,7 @@ __all__ = [
     "ordinal",
     "rate",
     "rmse",
+    "row_feature",
     "target_encoded",
     "tfidf",
     "value_drop",

@@ -32,6 +32,7 @@ class Pay(hf.Event, source="pay.csv"):
     shop = hf.Key(Shop, nullable=True)
     amount = hf.Float(nullable=True)
     place = hf.Category(nullable=True)
+    note = hf.Text(nullable=True)
     online = hf.Boolean(nullable=True)
     bad = hf.Boolean(known_after="36h", nullable=True)
     dispute = hf.Float(known_at="disputed_at", nullable=True)
@@ -51,6 +52,7 @@ class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
     card = hf.Key(Card)
     at = hf.EventTime()
     most = hf.Float(nullable=True)
+    tier = hf.Category(nullable=True)
     ends_at = hf.ValidUntil()
     gone = hf.Deleted()
 
@@ -72,6 +74,7 @@ class Rent(hf.Snapshot, source="rent.csv"):
 
 charged = Back.by(Pay).any(ahead="2d")
 cost_ahead = Back.by(Pay).mean(Back.cost, ahead="30h")
+noted_ahead = Pay.by(Card).sum(Pay.note.length(), ahead="1d")
 spent_ahead = Pay.by(Card).sum(Pay.amount, ahead="1d")
 
 
@@ -160,6 +163,41 @@ class Rows(hf.Features):
     most = hf.coalesce(Limit.most, Pay.amount, 9.0)
 
 
+@hf.row_feature(Pay.amount, Pay.place.upper(), Pay.at, Pay.online, returns=float)
+def judged(amount, place, at, online):  # type: ignore[no-untyped-def]
+    """A user's own function: it meets missing values, and may give none."""
+    if amount is None or place is None:
+        return None
+    return len(place) * amount + at.hour + (0.5 if online else 0.25)
+
+
+@hf.row_feature(Pay.shop, Pay.place, returns=str)
+def labelled(shop, place):  # type: ignore[no-untyped-def]
+    return f"{shop or '-'}/{place or ''}"
+
+
+class Texts(hf.Features):
+    """Text operations and plain Python, bare and inside aggregations."""
+
+    upper = Pay.place.upper()
+    both = hf.concat(Pay.place, "-", Pay.card.upper())
+    second = hf.concat(Pay.place, "-", Pay.card).part("-", 1)
+    size = Pay.note.length() * 10 + Pay.note.words()
+    number = Pay.note.part(" ", -1).to_number()
+    bucket = Pay.place.hash(16) + Pay.note.slice(0, 3).hash(8)
+    same = Pay.place.upper() == Pay.note.slice(0, 2).upper()
+    judged = judged
+    labelled = labelled
+    judged_3d = Pay.by(Card).mean(judged, over="3d")
+    gifts = Pay.by(Card).sum(hf.when(Pay.note.contains("gift"), Pay.amount, 0.0), over="3d")
+    lines = Pay.by(Shop).sum(Pay.note.matches(r"^g.*\d$"), over="all")
+    last_label = Pay.by(Shop).last(labelled, over="all")
+    new_text = Pay.by(Card).seen(Pay.note.lower().strip(), over="3d")
+    tier = Limit.tier.lower()
+    is_gold = Limit.tier.starts_with("G") & Pay.note.ends_with("1")
+    notes_ahead = Pay.by(Shop).mean(noted_ahead, over="all")
+
+
 def _plan(name: str, predict: Any, features: type[hf.Features]) -> Plan:
     value = hf.Payoff("EUR", yes=hf.when(predict, -1, 1), no=0)
     training = hf.Training(candidates=[hf.LogisticRegression()])
@@ -176,11 +214,15 @@ PLANS = {
     "costs": _plan("costs", charged, Costs),
     "marked": _plan("marked", Pay.bad, Marked),
     "rows": _plan("rows", charged, Rows),
+    "texts": _plan("texts", charged, Texts),
 }
 
 ROWS_MAX = 24
 _late = st.sampled_from([0, 0, 0, 0, STEP, 2 * STEP, 8 * STEP, 30 * STEP])
 _moment = st.integers(0, STEPS - 1).map(lambda n: START + n * STEP)
+_note = st.sampled_from(
+    [None, "gift 1", "NL Gift", " a gift ", "g\u00e9n\u00e9ral 12", "de -1.5e3"]
+)
 _number = st.one_of(st.none(), st.sampled_from([-2.5, 0.0, 0.1, 3.0, 1e9, 7.25]))
 
 
@@ -210,6 +252,7 @@ def pays(draw: st.DrawFn) -> dict[str, Any]:
         "shop": draw(st.sampled_from(["x", "y", None])),
         "amount": draw(_number),
         "place": draw(st.sampled_from(["nl", "de", None])),
+        "note": draw(_note),
         "online": draw(st.sampled_from([True, False, None])),
         "bad": draw(st.sampled_from([True, False, None])),
         "dispute": None if disputed is None else draw(_number),
@@ -244,6 +287,7 @@ def worlds(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
             "most": most,
             "ends_at": None if lasts is None else at + lasts,
             "gone": gone,
+            "tier": ("Gold", "basic", None)[n % 3],
         }
         for n, (card, at, most, lasts, gone) in enumerate(draw(st.lists(_limit, max_size=6)))
     ]

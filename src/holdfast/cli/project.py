@@ -41,7 +41,8 @@ def check(session: Session, name: str | None) -> int:
         for fault in found.faults:
             out.line(str(fault))
         for gap in found.gaps:
-            out.line(f"  cannot run yet: {gap.what} ({gap.where})")
+            kind = "slow" if gap.code == "HF906" else "cannot run yet"
+            out.line(f"  {kind}: {gap.what} ({gap.where})")
     if not checks:
         out.line("no use case is defined here; `holdfast new fraud` writes one")
     if out.as_json and faults:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from holdfast.core.clock import parse_time
 from holdfast.core.fingerprint import category_id
+from holdfast.data.derived import derived_of_row
 from holdfast.data.rules import (
     BLANKS,
     FUTURE_TOLERANCE_US,
@@ -99,7 +100,14 @@ def row_numbers(
     schema: SourceSchema, row: Mapping[str, Any], attrs: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
     """Return a row's values as the engine's numbers, float64[len(attrs)], as `Table.numbers`."""
-    return np.array([_number(row.get(attr)) for attr in attrs], dtype=np.float64)
+    if not schema.derived:
+        return np.array([_number(row.get(attr)) for attr in attrs], dtype=np.float64)
+    values = []
+    for attr in attrs:
+        derived = schema.derived_column(attr)
+        value = row.get(attr) if derived is None else derived_of_row(schema, derived, row)
+        values.append(_number(value))
+    return np.array(values, dtype=np.float64)
 
 
 def _number(value: Any) -> float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from holdfast.core.fingerprint import category_id
+from holdfast.data.derived import derived_series
 from holdfast.data.keys import encode_key
 from holdfast.define.schema import ColumnSchema, SourceSchema
 
@@ -144,9 +145,16 @@ class Table:
         """Return a column as float64[n]: booleans 0 and 1, times us, texts as `category_id`."""
         found = self._numbers.get(attr)
         if found is None:
-            found = numbers_of(self.schema.column(attr), self.frame.get_column(attr))
+            found = numbers_of(self.values(attr))
             self._numbers[attr] = found
         return found
+
+    def values(self, attr: str) -> pl.Series:
+        """Return a column, or one derived from others, as the data says it: texts, times in us."""
+        derived = self.schema.derived_column(attr)
+        if derived is None:
+            return self.frame.get_column(attr)
+        return derived_series(self.schema, derived, self.frame)
 
 
 def _or(values: Ints | None, default: Ints | None, rows: int = 0) -> Ints:
@@ -172,7 +180,7 @@ def times_of(schema: SourceSchema, frame: pl.DataFrame) -> tuple[Ints, Ints]:
     return event, event + schema.lag_us
 
 
-def numbers_of(column: ColumnSchema, values: pl.Series) -> Floats:
+def numbers_of(values: pl.Series) -> Floats:
     """Return a typed column as the engine's numbers, missing as NaN."""
     if values.dtype == pl.String:
         distinct = values.drop_nulls().unique()

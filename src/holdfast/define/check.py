@@ -9,6 +9,7 @@ from typing import Any
 
 from holdfast.define.check_aggregates import is_through, param_faults, through_faults
 from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_ahead_faults
+from holdfast.define.check_calls import functions_in
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_rows import row_faults
 from holdfast.define.check_sources import source_faults
@@ -17,13 +18,14 @@ from holdfast.define.encoded import encoded_faults
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.holidays import Holidays, holiday_faults
+from holdfast.define.row_expressions import RowFunction
 from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import key_words, value_kind, walk
 from holdfast.errors import DefinitionError, Site
 
-__all__ = ["Check", "Gap", "check", "sources_of"]
+__all__ = ["Check", "Gap", "check", "functions_of", "sources_of"]
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
 _NUMERIC = {"sum", "mean", "std", "variance", "slope", "quantile", "decayed_sum", "min", "max"}
@@ -31,7 +33,7 @@ _NUMERIC = {"sum", "mean", "std", "variance", "slope", "quantile", "decayed_sum"
 
 @dataclass(frozen=True)
 class Gap:
-    """Something the language can say and this version cannot run yet."""
+    """Something the language can say and this version cannot run yet, or runs slowly (HF906)."""
 
     what: str
     where: str
@@ -81,12 +83,21 @@ def sources_of(use_case: UseCase) -> list[type[Source]]:
     found: dict[type[Source], None] = {}
     if not isinstance(use_case.each, Every):
         found[use_case.each] = None
-    roots: list[Any] = [use_case.predict, *use_case.features.features.values()]
-    roots += [worth for _, worth in _worths(use_case)]
-    for root in roots:
+    for root in _roots(use_case):
         for source in _sources_in(root):
             found[source] = None
     return list(found)
+
+
+def functions_of(use_case: UseCase) -> list[RowFunction]:
+    """Return the plain Python functions that a use case calls, each once."""
+    return functions_in(_roots(use_case))
+
+
+def _roots(use_case: UseCase) -> list[Any]:
+    """Return every expression of a use case: the label, the features, what decisions are worth."""
+    worths = [worth for _, worth in _worths(use_case)]
+    return [use_case.predict, *use_case.features.features.values(), *worths]
 
 
 def _worths(use_case: UseCase) -> list[tuple[str, Any]]:
@@ -370,6 +381,9 @@ def _label_faults(use_case: UseCase) -> Iterator[Fault]:
 def _gaps(use_case: UseCase) -> Iterator[Gap]:
     if isinstance(use_case.each, Every):
         yield Gap("decisions on a schedule (`hf.Every`)", str(use_case.each.site))
+    for function in functions_of(use_case):
+        what = f"`{function.name}` is plain Python: it runs row by row"
+        yield Gap(what, str(function.site), "HF906")
     predict = use_case.predict
     if isinstance(predict, Label) and predict.offset:
         yield Gap("a label with an offset", str(predict.site))

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from holdfast.define.expressions import Aggregate, Apply, DatePart, Label
+from holdfast.define.check_calls import call_faults
+from holdfast.define.expressions import Aggregate, Apply, DatePart, Label, RowCall
 from holdfast.define.faults import Fault, fault
 from holdfast.define.grouped import MISSING
 from holdfast.define.walk import value_kind, walk, words
@@ -16,6 +17,7 @@ __all__ = ["IS_IN_MAX", "row_faults"]
 IS_IN_MAX = 10_000
 """How many values `is_in` may list."""
 
+BUCKETS_MAX = 1 << 30
 DIGITS_MAX = 15
 _TEXTS = ("category", "text")
 _ANY_KIND = {"is_missing"}
@@ -34,6 +36,8 @@ def row_faults(name: str, expression: Any) -> Iterator[Fault]:
         elif isinstance(node, DatePart):
             if value_kind(node.of) != "time":
                 yield _wrong(name, node, f"{node.what}()", node.of, wants="a time")
+        elif isinstance(node, RowCall):
+            yield from call_faults(name, node)
         elif isinstance(node, Apply):
             yield from _apply_faults(name, node)
 
@@ -45,7 +49,9 @@ def _apply_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
     for arg in args:
         if isinstance(arg, float | int) and not math.isfinite(arg):
             yield _bad(name, node, f"{shown} takes {arg}", "write a number")
-    if node.op == "hours_between":
+    if node.op == "hash":
+        yield from _hash_faults(name, node)
+    elif node.op == "hours_between":
         for arg in args:
             if value_kind(arg) != "time":
                 yield _wrong(name, node, shown, arg, wants="a time")
@@ -64,6 +70,14 @@ def _apply_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
     if node.op == "is_in" and not 1 < len(node.args) <= IS_IN_MAX + 1:
         what = f"is_in() lists {len(node.args) - 1} values"
         yield _bad(name, node, what, f"list 1 to {IS_IN_MAX}")
+
+
+def _hash_faults(name: str, node: Apply[Any]) -> Iterator[Fault]:
+    text, buckets = node.args
+    if value_kind(text) not in _TEXTS:
+        yield _wrong(name, node, "hash()", text, wants="texts")
+    if not isinstance(buckets, int) or not 1 < buckets <= BUCKETS_MAX:
+        yield _bad(name, node, f"hash() has {words(buckets)} buckets", f"2 to {BUCKETS_MAX}")
 
 
 def _alike(name: str, node: Apply[Any], args: list[Any]) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.define.row_expressions import Apply, DatePart, Expr, when
+from holdfast.define.row_expressions import Apply, DatePart, Expr, RowCall, when
 from holdfast.errors import Site
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Expr",
     "Label",
     "Moment",
+    "RowCall",
     "when",
 ]
 

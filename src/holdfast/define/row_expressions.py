@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -13,7 +14,10 @@ __all__ = [
     "Apply",
     "DatePart",
     "Expr",
+    "RowCall",
+    "RowFunction",
     "coalesce",
+    "concat",
     "distance_km",
     "hours_between",
     "maximum",
@@ -26,7 +30,7 @@ T_co = TypeVar("T_co", covariant=True)
 Operator = Literal[
     "+", "-", "*", "/", "%", "//", "**", "<", "<=", ">", ">=", "==", "!=", "~", "&", "|", "when",
     "abs", "is_missing", "log", "log1p", "exp", "sqrt", "round", "floor", "ceil", "sign", "min2",
-    "max2", "coalesce", "is_in", "hours_between", "distance_km",
+    "max2", "coalesce", "is_in", "hash", "hours_between", "distance_km",
 ]  # fmt: skip
 
 
@@ -217,6 +221,66 @@ class Expr(Generic[T_co]):
         """Return the year of a time column."""
         return DatePart(self, "year", zone)
 
+    def lower(self: Expr[str]) -> Expr[str]:
+        """Return the text in lower case (Unicode, no locale)."""
+        return RowCall("lower", (self,))
+
+    def upper(self: Expr[str]) -> Expr[str]:
+        """Return the text in upper case (Unicode, no locale)."""
+        return RowCall("upper", (self,))
+
+    def strip(self: Expr[str]) -> Expr[str]:
+        """Return the text without white space at its ends."""
+        return RowCall("strip", (self,))
+
+    def slice(self: Expr[str], start: int, stop: int | None = None) -> Expr[str]:
+        """Return the characters from `start` up to `stop`, as Python's `text[start:stop]`."""
+        return RowCall("slice", (self,), (start, stop))
+
+    def part(self: Expr[str], separator: str, index: int) -> Expr[str]:
+        """Return one part between separators, from 0, or from -1 at the end; missing beyond."""
+        return RowCall("part", (self,), (separator, index))
+
+    def replace(self: Expr[str], old: str, new: str) -> Expr[str]:
+        """Return the text with each `old` replaced by `new`."""
+        return RowCall("replace", (self,), (old, new))
+
+    def length(self: Expr[str]) -> Expr[int]:
+        """Return how many characters the text has."""
+        return RowCall("length", (self,))
+
+    def words(self: Expr[str]) -> Expr[int]:
+        """Return how many words the text has, separated by white space."""
+        return RowCall("words", (self,))
+
+    def contains(self: Expr[str], text: str) -> Expr[bool]:
+        """True where a text stands anywhere inside."""
+        return RowCall("contains", (self,), (text,))
+
+    def starts_with(self: Expr[str], text: str) -> Expr[bool]:
+        """True where the text begins with another."""
+        return RowCall("starts_with", (self,), (text,))
+
+    def ends_with(self: Expr[str], text: str) -> Expr[bool]:
+        """True where the text ends with another."""
+        return RowCall("ends_with", (self,), (text,))
+
+    def matches(self: Expr[str], pattern: str) -> Expr[bool]:
+        """True where a regular expression matches anywhere inside.
+
+        Its language is that of Rust's `regex`, without look-around and references back: the time
+        it takes grows with the length of the text, whatever the pattern.
+        """
+        return RowCall("matches", (self,), (pattern,))
+
+    def to_number(self: Expr[str]) -> Expr[float]:
+        """Return the number that the text says (`-1.5`, `2e3`); missing where it says none."""
+        return RowCall("to_number", (self,))
+
+    def hash(self: Expr[str], buckets: int) -> Expr[int]:
+        """Return a number from 0 to `buckets - 1`: the same for the same text, on every machine."""
+        return Apply("hash", (self, buckets))
+
 
 @dataclass(frozen=True, eq=False)
 class Apply(Expr[T_co]):
@@ -237,6 +301,36 @@ class DatePart(Expr[T_co]):
     site: Site = field(default_factory=Site.here)
 
 
+@dataclass(frozen=True, eq=False)
+class RowCall(Expr[T_co]):
+    """What plain Python makes of columns of one row: a text operation, or a user's function.
+
+    `args`: columns, other calls, and texts; `options`: constants. `function` is that of the
+    operation "call".
+    """
+
+    op: str
+    args: tuple[Any, ...]
+    options: tuple[str | int | None, ...] = ()
+    function: RowFunction | None = None
+    site: Site = field(default_factory=Site.here)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RowFunction:
+    """A user's function of one row: `fingerprint` names its source, `problems` say what is wrong.
+
+    `returns`: "number", "boolean" or "category".
+    """
+
+    name: str
+    call: Callable[..., Any]
+    returns: str
+    fingerprint: str
+    problems: tuple[tuple[str, str], ...]
+    site: Site
+
+
 @overload
 def when(condition: Expr[bool], then: str, otherwise: Expr[str] | str) -> Expr[str]: ...
 @overload
@@ -255,6 +349,11 @@ def when(
 def coalesce(first: Expr[T], *others: Expr[T] | float | str) -> Expr[T]:
     """Return the first value that is not missing; missing where all are."""
     return reduce(lambda left, right: Apply("coalesce", (left, right)), others, first)
+
+
+def concat(first: Expr[str], *others: Expr[str] | str) -> Expr[str]:
+    """Return texts of a row, one behind the other; missing where one of them is."""
+    return RowCall("concat", (first, *others))
 
 
 def minimum(

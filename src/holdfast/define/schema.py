@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from holdfast.core.duration import duration_us
 from holdfast.define.columns import Boolean, Column, Key
+from holdfast.define.derived import DerivedColumn
 from holdfast.define.sources import Entity, Snapshot, Source
 
 __all__ = ["ColumnSchema", "SourceSchema", "schema_of"]
@@ -44,7 +45,8 @@ class ColumnSchema:
 class SourceSchema:
     """One source. `event_time`, `known_time` and `key` are attrs of its columns, "" for none.
 
-    `foreseen`: features look ahead at it, so its rows may be known before they happen.
+    `foreseen`: features look ahead at it, so its rows may be known before they happen. `derived`:
+    what is computed from columns of the same row, and supplied by name like a column.
     """
 
     name: str
@@ -59,6 +61,7 @@ class SourceSchema:
     without_time: bool = False
     where: str = ""
     foreseen: bool = False
+    derived: tuple[DerivedColumn, ...] = ()
 
     def column(self, attr: str) -> ColumnSchema:
         """Return one column.
@@ -77,9 +80,14 @@ class SourceSchema:
         times = {c.known_at for c in self.columns if c.known_at}
         return frozenset(times | {c.attr for c in self.columns if c.is_label})
 
+    def derived_column(self, attr: str) -> DerivedColumn | None:
+        """Return the derived column of that name, None where there is none."""
+        return next((derived for derived in self.derived if derived.attr == attr), None)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return asdict(self)
+        data = asdict(replace(self, derived=()))
+        return data | {"derived": [derived.as_dict() for derived in self.derived]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SourceSchema:
@@ -88,7 +96,9 @@ class SourceSchema:
             ColumnSchema(**{**column, "values": tuple(column["values"])})
             for column in data["columns"]
         )
-        return cls(**{**data, "columns": columns, "missing": tuple(data["missing"])})
+        derived = tuple(DerivedColumn.from_dict(one) for one in data.get("derived", ()))
+        missing = tuple(data["missing"])
+        return cls(**{**data, "columns": columns, "missing": missing, "derived": derived})
 
 
 def schema_of(source: type[Source]) -> SourceSchema:

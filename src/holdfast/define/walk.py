@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.define.columns import Column
-from holdfast.define.expressions import Aggregate, Apply, DatePart, Encoded, Label, Moment
+from holdfast.define.derived import result_kind
+from holdfast.define.expressions import (
+    Aggregate,
+    Apply,
+    DatePart,
+    Encoded,
+    Label,
+    Moment,
+    RowCall,
+)
 from holdfast.define.grouped import MISSING
 from holdfast.define.holidays import Holidays
 from holdfast.define.sources import Entity, Source
@@ -41,7 +50,7 @@ def children(expression: Any) -> tuple[Any, ...]:
         return (expression.of,)
     if isinstance(expression, Encoded):
         return (expression.of,)
-    return expression.args if isinstance(expression, Apply) else ()
+    return expression.args if isinstance(expression, Apply | RowCall) else ()
 
 
 def walk(expression: Any) -> Iterator[Any]:
@@ -66,6 +75,8 @@ def value_kind(expression: Any) -> str:
         if expression.op in _AS_ARGUMENT:
             return value_kind(expression.args[_AS_ARGUMENT[expression.op]])
         return "boolean" if expression.op in _BOOLEAN else "number"
+    if isinstance(expression, RowCall):
+        return result_kind(expression)
     if isinstance(expression, Moment | DatePart):
         return "boolean" if expression.what == "is_weekend" else "number"
     if isinstance(expression, Holidays):
@@ -94,6 +105,10 @@ def words(expression: Any) -> str:
         return _aggregate_words(expression)
     if isinstance(expression, Moment):
         return f"{expression.what} of the moment ({expression.zone})"
+    if isinstance(expression, RowCall):
+        named = expression.op if expression.function is None else expression.function.name
+        inner = [*map(words, expression.args), *map(repr, expression.options)]
+        return f"{named}({', '.join(inner)})"
     if isinstance(expression, DatePart):
         return f"{expression.what} of {words(expression.of)} ({expression.zone})"
     if isinstance(expression, Encoded):

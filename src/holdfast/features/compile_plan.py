@@ -11,6 +11,7 @@ from holdfast.core.fingerprint import category_id
 from holdfast.define.check import check, sources_of
 from holdfast.define.check_ahead import foreseen_sources
 from holdfast.define.columns import Column
+from holdfast.define.derived import DerivedColumn, derive, leaves
 from holdfast.define.expressions import (
     ALL_TIME,
     Aggregate,
@@ -20,9 +21,10 @@ from holdfast.define.expressions import (
     Expr,
     Label,
     Moment,
+    RowCall,
 )
 from holdfast.define.holidays import Holidays, public_holidays
-from holdfast.define.schema import schema_of
+from holdfast.define.schema import SourceSchema, schema_of
 from holdfast.define.sources import Snapshot, Source
 from holdfast.define.use_case import Every, UseCase
 from holdfast.define.value import InventoryCost
@@ -91,6 +93,8 @@ class _Compiler:
         self.foreseen = foreseen_sources(use_case)
         self.labels: list[tuple[Any, LabelPlan]] = []
         self.vias: list[ViaPlan] = []
+        self.derived: dict[Any, dict[str, DerivedColumn]] = {}
+        self.constants: dict[str, None] = {}
 
     def plan(self) -> Plan:
         use_case = self.use_case
@@ -116,26 +120,40 @@ class _Compiler:
             )
         value = self._value()
         predict = use_case.predict
+        views = tuple(self._view_plan(view) for view in self.views.values())
+        futures = tuple(self._future_plan(future) for future in self.futures.values())
         return Plan(
             use_case=use_case.name,
             each=self.each.__name__,
             task="binary" if value_kind(predict) == "boolean" else "regression",
-            schemas={
-                source.__name__: replace(schema_of(source), foreseen=source in self.foreseen)
-                for source in sources_of(use_case)
-            },
+            schemas={source.__name__: self._schema(source) for source in sources_of(use_case)},
             labels=tuple(label for _, label in self.labels),
-            views=tuple(self._view_plan(view) for view in self.views.values()),
+            views=views,
             features=tuple(features),
             program=builder.build(),
             value=value,
-            futures=tuple(self._future_plan(future) for future in self.futures.values()),
+            futures=futures,
             holidays=tuple(
                 HolidayPlan(**vars(public_holidays(country)), windows=tuple(windows))
                 for country, windows in self.holidays.items()
             ),
             vias=tuple(self.vias),
+            constants=tuple(self.constants),
         )
+
+    def _schema(self, source: type[Source]) -> SourceSchema:
+        derived = tuple(self.derived.get(source, {}).values())
+        return replace(schema_of(source), foreseen=source in self.foreseen, derived=derived)
+
+    def _derived(self, node: RowCall[Any]) -> str:
+        """Return the name of the column that a call over columns of one source stands for."""
+        made = derive(node)
+        self.derived.setdefault(leaves(node)[0].source, {})[made.attr] = made
+        return made.attr
+
+    def _constant(self, text: str) -> float:
+        self.constants[text] = None
+        return category_id(text)
 
     def _value(self) -> ValuePlan:
         value, builder = self.use_case.value, Builder()
@@ -172,6 +190,12 @@ class _Compiler:
                 self._emit(builder, in_force(node))
             else:
                 builder.input(f"row.{node.attr}")
+        elif isinstance(node, RowCall):
+            attr, column = self._derived(node), leaves(node)[0]
+            if issubclass(column.source, Snapshot):
+                self._emit(builder, replace(in_force(column), of=node))
+            else:
+                builder.input(f"row.{attr}")
         elif isinstance(node, Moment):
             builder.input("moment")
             if node.what:
@@ -182,7 +206,7 @@ class _Compiler:
             if node == "prediction":
                 builder.input("prediction")
             else:
-                builder.const(category_id(node))
+                builder.const(self._constant(node))
         elif isinstance(node, bool | int | float):
             builder.const(float(node))
         else:
@@ -339,10 +363,12 @@ class _Compiler:
                 emit_operation(builder, node, emit)
             elif structure(node) in late:
                 builder.input("label")
+            elif isinstance(node, RowCall):
+                builder.input(self._derived(node))
             elif isinstance(node, Column):
                 builder.input(node.attr)
             elif isinstance(node, str):
-                builder.const(category_id(node))
+                builder.const(self._constant(node))
             elif isinstance(node, bool | int | float):
                 builder.const(float(node))
             else:
@@ -399,6 +425,8 @@ def structure(node: Any) -> str:
         return f"{node.source.__name__ if node.source else ''}.{node.attr}"
     if isinstance(node, Apply):
         return f"{node.op}({','.join(structure(argument) for argument in node.args)})"
+    if isinstance(node, RowCall):
+        return f"{leaves(node)[0].source.__name__}.{derive(node).attr}"
     if isinstance(node, DatePart):
         return f"{node.what}[{node.zone}]({structure(node.of)})"
     if isinstance(node, Aggregate | Label):

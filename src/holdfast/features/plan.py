@@ -114,6 +114,8 @@ class ValuePlan:
 class Plan:
     """A use case compiled: sources, labels (the predicted one first), views, features, value.
 
+    `constants`: the texts that its expressions name, so that a category can be read again.
+
     The inputs of its programs: `row.ATTR`, `view.N.K`, `ahead.N.K` (window K of `futures[N]`),
     `holiday.N.K` (window K of `holidays[N]`), `moment`.
     """
@@ -129,6 +131,7 @@ class Plan:
     value: ValuePlan
     futures: tuple[FuturePlan, ...] = ()
     holidays: tuple[HolidayPlan, ...] = ()
+    constants: tuple[str, ...] = ()
     vias: tuple[ViaPlan, ...] = ()
 
     @property
@@ -145,6 +148,16 @@ class Plan:
     def encodings(self) -> dict[str, Mapping[str, Any]]:
         """The encoders that the definition names, by feature."""
         return {feature.name: feature.encoding for feature in self.features if feature.encoding}
+
+    @property
+    def functions(self) -> frozenset[tuple[str, str]]:
+        """The functions of the definition that are called: name and fingerprint of the source."""
+        return frozenset(
+            call
+            for schema in self.schemas.values()
+            for derived in schema.derived
+            for call in derived.calls
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -185,6 +198,7 @@ class Plan:
             "futures": [future.as_dict() for future in self.futures],
             "holidays": [plan.as_dict() for plan in self.holidays],
             "vias": [dict(vars(via)) for via in self.vias],
+            "constants": list(self.constants),
         }
 
     @classmethod
@@ -209,6 +223,7 @@ class Plan:
             futures=tuple(FuturePlan.from_dict(future) for future in data.get("futures", ())),
             holidays=tuple(HolidayPlan.from_dict(plan) for plan in data.get("holidays", ())),
             vias=tuple(ViaPlan(**via) for via in data.get("vias", ())),
+            constants=tuple(data.get("constants", ())),
         )
 
 

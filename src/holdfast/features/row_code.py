@@ -24,6 +24,10 @@ def emit_operation(
     elif node.op == "is_in":
         emit(node.args[0])
         builder.is_in(_number(value) for value in node.args[1:])
+    elif node.op == "hash":
+        emit(node.args[0])
+        builder.const(float(node.args[1]))
+        builder.op("%")
     elif node.op == "hours_between":
         start, end = node.args
         emit(end)

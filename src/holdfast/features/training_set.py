@@ -354,11 +354,20 @@ def _categories(
 
 
 def category_texts(plan: Plan, table: Table) -> dict[str, list[str]]:
-    """Return the texts that features may take as categories, by column, sorted and bounded."""
+    """Return the texts that features may take as categories, by column, sorted and bounded.
+
+    Those that the definition itself names stand under "", beside the columns of `each`.
+    """
     found = {}
     for column in table.schema.columns:
         asked = column.kind == "key" and f"row.{column.attr}" in plan.program.inputs
         if column.kind in ("category", "string") or asked:
             distinct = table.frame.get_column(column.attr).drop_nulls().unique()
             found[column.attr] = distinct.sort().head(CATEGORY_VALUES_MAX).to_list()
+    for derived in table.schema.derived:
+        if derived.kind == "category":
+            distinct = table.values(derived.attr).drop_nulls().unique()
+            found[derived.attr] = distinct.sort().head(CATEGORY_VALUES_MAX).to_list()
+    if table.schema.name == plan.each:
+        found[""] = list(plan.constants)
     return found

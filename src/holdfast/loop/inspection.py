@@ -69,6 +69,9 @@ class Inspection(ABC):
     def _tables_of(self, plan: Plan) -> Mapping[str, Table]: ...
 
     @abstractmethod
+    def _bound(self, plan: Plan) -> Plan: ...
+
+    @abstractmethod
     def _readable(self, plan: Plan, store: OnlineStore) -> None: ...
 
     @abstractmethod
@@ -114,10 +117,11 @@ class Inspection(ABC):
             with store.transaction(write=False) as txn:
                 slots = Slots().all(txn) or [Slot(number=0, plan=plan)]
             for slot in slots:
+                kept = self._bound(slot.plan)
                 one = verify_served(
-                    OnlineFeatures(slot.plan),
+                    OnlineFeatures(kept),
                     SlotStore(store, slot.number),
-                    self._tables_of(slot.plan),
+                    self._tables_of(kept),
                     sample=sample,
                     versions=slot.versions,
                     progress=self.progress,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from holdfast.data.audit import Audit
 from holdfast.data.ingest import Loaded, load
 from holdfast.data.quarantine import write_quarantine
 from holdfast.data.table import Table
-from holdfast.define.check import Check, check
+from holdfast.define.check import Check, check, functions_of
 from holdfast.define.load import load_file, load_folder
 from holdfast.define.use_case import UseCase
 from holdfast.errors import ContractError, DefinitionError, NotFoundError
@@ -26,6 +27,7 @@ from holdfast.features.live import with_live
 from holdfast.features.log import SPACES, open_spaces
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
+from holdfast.features.row_functions import bind_functions
 from holdfast.features.slots import ALL_SPACES, Slots
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.features.warm_up import warm_up
@@ -314,9 +316,16 @@ class Project(Inspection):
 
     def _ready(self, name: str, version: int | None) -> Ready:
         """Return a model with the history of the sources of its own plan."""
-        bundle = self.bundle(name, version)
-        path, tables = self.find(name)[0], self._tables_of(bundle.plan)
-        return Ready(bundle=bundle, tables=tables, where=str(path))
+        bundle, path = self.bundle(name, version), self.find(name)[0]
+        bundle = replace(bundle, plan=self._bound(bundle.plan))
+        return Ready(bundle=bundle, tables=self._tables_of(bundle.plan), where=str(path))
+
+    def _bound(self, plan: Plan) -> Plan:
+        """Return a plan that can call the functions of the definition file."""
+        if not plan.functions:
+            return plan
+        path, use_case = self.find(plan.use_case)
+        return bind_functions(plan, functions_of(use_case), where=str(path))
 
     def _tables_of(self, plan: Plan) -> dict[str, Table]:
         """Return history as a plan sees it: by the contracts that the plan carries."""

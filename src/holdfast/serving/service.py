@@ -24,6 +24,7 @@ from holdfast.errors import (
     InternalError,
     NotFoundError,
     StoreError,
+    UserCodeError,
 )
 from holdfast.features.backfill import forget
 from holdfast.features.encodings import texts_of
@@ -59,8 +60,9 @@ class Service:
 
     What a call acknowledges is in the store, together with the state it changed: after a crash
     both are there or neither. The same row sent twice gets the same answer and counts once.
-    Where the model or the store fails and a fallback is declared, the fallback answers; its
-    answer says so, and is kept in the log as far as the store allows.
+    Where the model, the store or a function of the definition fails and a fallback is declared,
+    the fallback answers; its answer says so, and is kept in the log as far as the store allows. A
+    row on which a function failed is not in the log: history cannot be trained on it either.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class Service:
         try:
             with self._writing() as txn:
                 decided = [self._decide(txn, row, now_us) for row in rows]
-        except (StoreError, InternalError) as error:
+        except (StoreError, InternalError, UserCodeError) as error:
             self._distrust(error)
             if not self.bundle.fallback:
                 raise
