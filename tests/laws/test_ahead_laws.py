@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.fingerprint import category_id
+from holdfast.data.ingest import load
+from holdfast.executors.local import LocalExecutor
 from holdfast.features.backfill import backfill
 from holdfast.features.behind import events_behind
 from holdfast.features.future_plan import FuturePlan, FutureWindow
@@ -23,10 +25,13 @@ from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
 from holdfast.features.related import related_tables
+from holdfast.features.scale.build import build_training_set_in
+from holdfast.features.scale.job import Sizes
 from holdfast.features.training_set import build_training_set
 from holdfast.stores.open import open_online
 from tests.laws.ahead_worlds import AHEAD_PLANS, ahead_worlds
 from tests.laws.test_replay_laws import assert_served, bits, contents, cuts, new_rows
+from tests.laws.test_scale_laws import assert_equal, sizes, written
 from tests.laws.worlds import in_order, serve, tables_of
 
 EXAMPLES = 25
@@ -189,6 +194,26 @@ def test_the_events_behind_a_value_make_it(name: str, world: Any, asked: int) ->
             assert texts.get(value, value) == best(numbers)
         elif behind.counted:
             assert not np.isnan(value)
+
+
+@every_plan
+@settings(max_examples=FEW)
+@given(world=ahead_worlds(), size=sizes, files=st.integers(1, 3))
+def test_partitions_change_nothing(name: str, world: Any, size: Sizes, files: int) -> None:
+    plan = AHEAD_PLANS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        sources = written(plan, world, Path(folder) / "in", files)
+        loaded = {n: load(s, sources[n], now_us=None) for n, s in plan.schemas.items()}
+        whole = build_training_set(plan, {n: one.table for n, one in loaded.items()})
+        saved = build_training_set_in(
+            Path(folder) / "out",
+            plan,
+            sources,
+            executor=LocalExecutor(),
+            now_us=None,
+            sizes=size,
+        )
+        assert_equal(saved.load(), whole)
 
 
 @settings(max_examples=EXAMPLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def promotion(days: float, **other: Any) -> dict[str, Any]:
     return {"starts_at": iso(starts), "shop": "s2", "discount": 0.5, **other}
 
 
-def test_what_is_told_is_served_and_kept(trained: Path) -> None:
+def test_what_is_told_is_served_and_kept(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "holidays", None)  # a service needs no such package
     with Project(trained, clock=CLOCK).service() as service:
         assert asked(service, 1)["best"] == 0.75  # of history, known before it happens
         assert asked(service, 2, shop="s2")["best"] is None
