@@ -23,6 +23,7 @@ __all__ = ["Hashed", "Tfidf", "TfidfComponents"]
 
 SEED_BITS = 31  # scikit-learn takes a 32-bit seed
 COMPONENTS = "components.npy"
+ROUNDS = 5  # power iterations of the decomposition, as in scikit-learn
 
 Weights = tuple[list[int], list[float]]
 """Columns of one row in ascending order, and their values."""
@@ -119,8 +120,8 @@ class Tfidf(_Text):
 class TfidfComponents(_Text):
     """The weights of words reduced to a few numbers: truncated SVD, learnt on the window.
 
-    Source: Deerwester et al. (1990), latent semantic analysis; learnt by scikit-learn's
-    `TruncatedSVD`, applied by adding up the rows of `table` that belong to the words of a text.
+    Source: Deerwester et al. (1990), latent semantic analysis; learnt as scikit-learn's
+    `TruncatedSVD` does, applied by adding up the rows of `table` that belong to a text's words.
     """
 
     kind: ClassVar[str] = "tfidf_components"
@@ -131,7 +132,7 @@ class TfidfComponents(_Text):
     @classmethod
     def fit(cls, learning: Learning, options: Options) -> TfidfComponents:
         """Learn the words of the window, then the components of their weights."""
-        from sklearn.decomposition import TruncatedSVD
+        from sklearn.utils.extmath import randomized_svd
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         inner, components = Tfidf.fit(learning, options), int(options["components"])
@@ -141,7 +142,7 @@ class TfidfComponents(_Text):
             return cls(inner, np.zeros((len(inner.words), components)))
         seed = derive(learning.seed, "components", learning.name) >> (63 - SEED_BITS)
         with threadpool_limits(limits=1):
-            found = TruncatedSVD(most, random_state=seed).fit(weights).components_
+            found = randomized_svd(weights, most, n_iter=ROUNDS, random_state=seed)[2]
         table = np.zeros((len(inner.words), components))
         table[:, :most] = np.asarray(found, np.float64).T
         return cls(inner, table)
