@@ -11,8 +11,12 @@ import polars as pl
 import pytest
 
 from holdfast.core.clock import FixedClock
+from holdfast.executors.local import LocalExecutor
+from holdfast.features.scale.build import build_training_set_in
+from holdfast.features.scale.job import Sizes
 from holdfast.loop.project import Project
 from holdfast.serving.service import Service
+from holdfast.training.encoders.encoder import Learner
 
 MINUTE = 60_000_000
 START = 1_700_000_000_000_000
@@ -158,8 +162,29 @@ def test_training_and_serving_agree(project: Project) -> None:
     assert found["served"].rows > 0
 
 
+def test_a_set_built_by_partitions_has_the_texts(project: Project, tmp_path: Path) -> None:
+    plan, whole = project.plan(), project.training_set(live=False)
+    saved = build_training_set_in(
+        tmp_path / "out",
+        plan,
+        {"Message": project.folder / "messages.parquet"},
+        executor=LocalExecutor(),
+        now_us=None,
+        sizes=Sizes(chunk_rows=100, partitions=3, working_bytes=1 << 30),
+    )
+    again = saved.load()
+    assert again.encodings == whole.encodings
+    window = np.arange(500)
+    one, other = (Learner(rows, seed=0).learn(window)[1] for rows in (whole, again))
+    assert one.values.tobytes() == other.values.tobytes()
+    assert (one.wide != other.wide).nnz == 0
+
+
 def test_the_audit_and_the_lineage_know_texts(project: Project) -> None:
     assert set(project.audit()) == {"Message"}
     rows = project.training_set(live=False)
     assert np.isnan(rows.values[:, rows.names.index("words")]).all()
+    text = rows.rows.get_column("text")[3]
+    found = project.features_at(row=("message_id", "m0-3"))
+    assert found.features[0].name == "words" and found.features[0].value == text
     assert rows.take([3]).texts["words"].to_list() == [rows.rows.get_column("text")[3]]

@@ -214,6 +214,6 @@ def _show_all(out: Output, project: Any, name: str | None, asked: dict[str, Any]
 def _write(built: Any, file: Path) -> None:
     import polars as pl
 
-    columns = {name: built.values[:, at] for at, name in enumerate(built.names)}
+    columns = {name: built.values[:, at] for at, name in enumerate(built.names)} | built.texts
     frame = pl.DataFrame({"time_us": built.time_us, **columns, "label": built.label})
     frame.fill_nan(None).write_parquet(file)

@@ -111,7 +111,9 @@ def show_prediction(out: Output, prediction: Any, plan: Any) -> None:
     texts = {category_id(v): v for v in prediction.row.values() if isinstance(v, str)}
     shown = []
     for feature, value in zip(plan.features, prediction.features, strict=False):
-        if value is None:
+        if feature.text and prediction.row.get(feature.text) is not None:
+            words = repr(prediction.row[feature.text])
+        elif value is None:
             words = "missing"
         elif feature.kind == "boolean":
             words = "yes" if value else "no"

@@ -116,7 +116,9 @@ def _described(
                     name=one.name,
                     kind=one.kind,
                     words=one.words,
-                    value=_value(one.kind, number, texts),
+                    value=built.texts[one.name][at]
+                    if one.text
+                    else _value(one.kind, number, texts),
                     behind=tuple(behind.get(one.name, ())),
                 )
             )

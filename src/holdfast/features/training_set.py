@@ -54,8 +54,8 @@ class TrainingSet:
     `values` float64[n, F]: categories as `category_id`, missing as NaN. `context` float64[n, R]:
     what the value of a decision needs. `label` float64[n]: NaN where not known. `matured_us`
     int64[n]: when the label counts. `cluster` int64[n]: rows that belong to one entity.
-    `texts`: for each feature that is made of a text, the texts of the rows, null where missing;
-    its column of `values` is missing. `encodings`: what the plan says about encoders.
+    `encodings`: what the plan says about encoders, by feature. `text_attrs`: for each feature that
+    is made of a text, the column of `rows` that holds it; its column of `values` is missing.
     """
 
     names: tuple[str, ...]
@@ -74,11 +74,16 @@ class TrainingSet:
     without_time: bool = False
     events: int = 0
     late: int = 0
-    texts: dict[str, pl.Series] = field(default_factory=dict)
     encodings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    text_attrs: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def texts(self) -> dict[str, pl.Series]:
+        """For each feature that is made of a text, the texts of the rows, null where missing."""
+        return {name: self.rows.get_column(attr) for name, attr in self.text_attrs.items()}
 
     def take(self, index: Any) -> TrainingSet:
         """Return the rows at an index array (whole numbers, or one truth value per row)."""
@@ -94,7 +99,6 @@ class TrainingSet:
             known_us=self.known_us[where],
             cluster=self.cluster[where],
             rows=self.rows[where],
-            texts={name: text[where] for name, text in self.texts.items()},
         )
 
 
@@ -162,8 +166,8 @@ def build_training_set(
         without_time=plan.schemas[plan.each].without_time,
         events=events,
         late=late,
-        texts={name: each.frame.get_column(attr) for name, attr in plan.texts.items()},
         encodings=plan.encodings,
+        text_attrs=plan.texts,
     )
 
 

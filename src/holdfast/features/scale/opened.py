@@ -128,6 +128,8 @@ class SavedTrainingSet:
             without_time=plan.schemas[plan.each].without_time,
             events=int(self.manifest["events"]),
             late=int(self.manifest["late"]),
+            encodings=plan.encodings,
+            text_attrs=plan.texts,
         )
 
 

@@ -176,6 +176,13 @@ def test_a_huge_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         fitted(tmp_path)
 
 
+def test_too_many_numbers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "NUMBERS_MAX", 2)
+    image_model(tmp_path / "m.onnx", [1, 3, 8, 8])
+    with pytest.raises(DefinitionError, match="first output"):
+        fitted(tmp_path)
+
+
 @pytest.mark.parametrize("package", ["onnxruntime", "PIL"])
 def test_a_missing_package_is_named(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

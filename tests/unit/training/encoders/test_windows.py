@@ -44,7 +44,8 @@ def rows_of(seed: int, *, without_time: bool = False) -> TrainingSet:
         kinds=(*made.kinds, *kinds),
         words=(*made.words, *names),
         values=np.hstack([made.values, extra]),
-        texts=dict.fromkeys(("words", "themes", "hashes"), text),
+        rows=made.rows.with_columns(text.alias("text")),
+        text_attrs=dict.fromkeys(("words", "themes", "hashes"), "text"),
         encodings=ENCODINGS,
     )
 
@@ -53,13 +54,11 @@ def mixed(rows: TrainingSet, kept: Any, other: TrainingSet) -> TrainingSet:
     """The rows in `kept` as they are, all others with other features, texts and labels."""
     inside = np.zeros(len(rows), dtype=bool)
     inside[kept] = True
-    texts = {
-        name: pl.Series(np.where(inside, rows.texts[name], other.texts[name]))
-        for name in rows.texts
-    }
+    text = np.where(inside, rows.texts["words"], other.texts["words"])
     label = np.where(inside | np.isnan(rows.label), rows.label, 1.0 - rows.label)
     values = np.where(inside[:, None], rows.values, other.values + 1e4)
-    return replace(rows, values=values, label=label, texts=texts)
+    table = rows.rows.with_columns(pl.Series("text", text, dtype=pl.String))
+    return replace(rows, values=values, label=label, rows=table)
 
 
 def split_of(rows: TrainingSet) -> Split:
