@@ -129,14 +129,16 @@ def test_an_oracle_that_reads_the_log_agrees(name: str, world: Any) -> None:
     served = serve(OnlineFeatures(plan), open_online("memory://", spaces=SPACES), rows)
     names = [feature.name for feature in plan.features]
     asked = window_names(plan)
-    assert {"any_1d", "worth", "first_kind", "until", "behind", "forecasts"} <= set(asked)
+    assert {"any_1d", "worth", "first_kind", "until", "behind", "forecasts", *CONDITIONS} <= set(
+        asked
+    )
     for place, (source, _, row) in enumerate(rows):
         if source != "Pay":
             continue
         clock = max(known_of(plan, other) for other in rows[: place + 1])
         for feature, (future, window) in asked.items():
             earlier = [one for name, _, one in rows[:place] if name == future.source]
-            expected = oracle(future, window, row, earlier, clock=clock)
+            expected = oracle(feature, future, window, row, earlier, clock=clock)
             found = served[row["pay_id"]][names.index(feature)]
             assert bits(np.array([found])) == bits(np.array([expected])), (feature, found, expected)
 
@@ -255,7 +257,13 @@ def known_of(plan: Plan, row: Any) -> int:
 
 
 def oracle(
-    future: FuturePlan, window: FutureWindow, row: Any, earlier: list[Any], *, clock: int
+    feature: str,
+    future: FuturePlan,
+    window: FutureWindow,
+    row: Any,
+    earlier: list[Any],
+    *,
+    clock: int,
 ) -> float:
     """What a window is by its definition, from the records that the log had before the row."""
     keys = [row[attr] for attr in future.lookup]
@@ -266,8 +274,9 @@ def oracle(
     if future.replaces:
         mine = list({one["at"]: one for one in mine}.values())
     inside = sorted((o for o in mine if low <= o["at"] < high), key=lambda one: one["at"])
-    values = [one for one in inside if window.column < 0 or amount(future, window, one) is not None]
-    amounts = [1.0 if window.column < 0 else amount(future, window, one) for one in values]
+    told = [(one, amount(feature, future, window, one)) for one in inside]
+    values = [one for one, number in told if number is not None]
+    amounts = [number for _, number in told if number is not None]
     if window.kind == "any":
         return float(bool(amounts))
     if window.kind == "count":
@@ -290,8 +299,20 @@ def oracle(
     }[window.kind]
 
 
-def amount(future: FuturePlan, window: FutureWindow, one: Any) -> float | None:
-    """The value that a window aggregates, by the names of the columns it is made of."""
+CONDITIONS: dict[str, Any] = {
+    "halves": lambda one: 1.0 if one["kind"] == "half" else None,
+    "free": lambda one: 1.0 if (one["kind"] or "").startswith("fr") else None,
+    "cheap": lambda one: one["units"] if (one["discount"] or 0) > 0 else None,
+}
+
+
+def amount(feature: str, future: FuturePlan, window: FutureWindow, one: Any) -> float | None:
+    """The value that a window aggregates: one, a product of columns, or what a condition leaves."""
+    if feature in CONDITIONS:
+        found: float | None = CONDITIONS[feature](one)
+        return found
+    if window.column < 0:
+        return 1.0
     product = 1.0
     for attr in columns_of(future, window.column):
         if one[attr] is None:
@@ -301,7 +322,7 @@ def amount(future: FuturePlan, window: FutureWindow, one: Any) -> float | None:
 
 
 def columns_of(future: FuturePlan, column: int) -> list[str]:
-    """The columns whose product is one value: this world has no other expressions."""
+    """The columns whose product is one value."""
     code, found = future.values.code, []
     for op, operand in zip(code[::2], code[1::2], strict=True):
         if op == 0:
