@@ -8,7 +8,7 @@ a full disk (HF601) and a store held elsewhere (HF607) are; a read-only folder (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,10 @@ class Transaction(Protocol):
         """Return the value of a key, None where there is none."""
         ...
 
+    def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, None where there is none: one round trip."""
+        ...
+
     def put(self, space: str, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
         ...
@@ -88,10 +92,12 @@ class OnlineStore(Protocol):
 
     Atomic: a write transaction commits when its block ends and leaves nothing when the block
     raises, or when the commit fails. Isolated: one writer at a time, and a second one waits; a
-    reader never waits and never sees half a commit. A write transaction inside another one of the
-    same thread would wait for itself and is refused (InternalError HF920). Durable: what was
-    committed survives `kill -9` and loss of power; with `sync_on_commit=False` it survives the
-    process, but the machine only after `sync`.
+    reader never waits and never sees half a commit: it goes on seeing its moment, or, where the
+    store keeps no older versions (Redis), gets StoreError HF615 (retryable) and reads again. A
+    write transaction inside another one of the same thread would wait for itself and is refused
+    (InternalError HF920). Durable: what was committed survives `kill -9` and loss of power; with
+    `sync_on_commit=False` it survives the process, but the machine only after `sync`. On a server
+    it is as durable as the server's own settings make it.
 
     The spaces are given when the store is opened; one that is new is empty, and others that the
     folder holds stay as they are. A store may be used by many threads. Opened with

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -235,6 +235,10 @@ class LmdbTransaction:
         """Return the value of a key, None where there is none."""
         found: bytes | None = self._open().get(_stored(key), db=self._space(space))
         return found if found is None or len(key) <= KEY_ORDERED_BYTES else found[len(key) :]
+
+    def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, None where there is none."""
+        return [self.get(space, key) for key in keys]
 
     def put(self, space: str, key: bytes, value: bytes) -> None:
         """Set the value of a key; a long key stands before its value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -182,6 +182,10 @@ class MemoryTransaction:
     def get(self, space: str, key: bytes) -> bytes | None:
         """Return the value of a key, None where there is none."""
         return self._view(space).get(_checked(key))
+
+    def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, None where there is none."""
+        return [self.get(space, key) for key in keys]
 
     def put(self, space: str, key: bytes, value: bytes) -> None:
         """Set the value of a key."""

@@ -19,18 +19,24 @@ ENTRY_POINTS = "holdfast.stores"
 _BUILT_IN = {
     ("online", "lmdb"): "holdfast.stores.lmdb:LmdbOnlineStore",
     ("online", "memory"): "holdfast.stores.memory:MemoryOnlineStore",
+    ("online", "redis"): "holdfast.stores.redis:RedisOnlineStore",
+    ("online", "rediss"): "holdfast.stores.redis:RedisOnlineStore",
+    ("online", "valkey"): "holdfast.stores.redis:RedisOnlineStore",
     ("metadata", "sqlite"): "holdfast.stores.sqlite:SqliteMetadataStore",
     ("metadata", "memory"): "holdfast.stores.memory:MemoryMetadataStore",
     ("artifacts", "file"): "holdfast.stores.files:FolderArtifactStore",
     ("artifacts", "memory"): "holdfast.stores.memory:MemoryArtifactStore",
 }
+_BY_URL = {"redis", "rediss", "valkey"}
+"""Schemes whose place is the whole URL; the client library of each is an extra of that name."""
+_EXTRA = {"rediss": "redis", "valkey": "redis"}
 _LATER = {"redis", "rediss", "valkey", "postgresql", "postgres", "s3", "nats", "kafka", "delta"}
 
 
 def open_online(
     url: str, *, spaces: tuple[str, ...], exclusive: bool = False, sync_on_commit: bool = True
 ) -> OnlineStore:
-    """Return an online store: `lmdb:///folder` or `memory://`.
+    """Return an online store: `lmdb:///folder`, `redis://host/0?prefix=NAME` or `memory://`.
 
     Raises:
         ConfigError: HF703 for an unknown scheme, HF904 for one that a later version brings.
@@ -77,6 +83,8 @@ def _adapter(role: str, url: str) -> tuple[Any, Path | str | None]:
             return getattr(import_module(module), name), None
         if not rest:
             raise _unknown(role, url)
+        if scheme in _BY_URL:
+            return getattr(_imported(module, scheme), name), url
         place = f"/{rest.lstrip('/')}" if rest.startswith("/") else rest
         return getattr(import_module(module), name), Path(place)
     for entry in entry_points(group=ENTRY_POINTS):
@@ -90,6 +98,19 @@ def _adapter(role: str, url: str) -> tuple[Any, Path | str | None]:
             hint=f"for {role}, use {_known(role)}",
         )
     raise _unknown(role, url)
+
+
+def _imported(module: str, scheme: str) -> Any:
+    extra = _EXTRA.get(scheme, scheme)
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"`{scheme}://` stores need the package {error.name}",
+            code="HF704",
+            site="holdfast.toml",
+            hint=f"pip install 'holdfast[{extra}]'",
+        ) from error
 
 
 def _loaded(entry: EntryPoint, url: str) -> Any:
