@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from holdfast.features.online import OnlineFeatures
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.stores.open import open_online
 from tests.laws.worlds import PLANS, START, STEP, STEPS, in_order, serve, tables_of, worlds
+from tests.services import forget_redis, redis_server
 
 EXAMPLES = 12
 FEW = 5
@@ -185,3 +187,23 @@ def contents(store: Any) -> dict[str, list[tuple[bytes, bytes]]]:
         found = {space: list(txn.scan(space)) for space in SPACES}
     found["meta"] = [entry for entry in found["meta"] if entry[0] != b"since"]
     return found
+
+
+@pytest.mark.services
+@redis_server
+@pytest.mark.parametrize("name", ["charged", "deep"])
+@settings(max_examples=3)
+@given(world=worlds(), cut=cuts)
+def test_redis_serves_the_same_bits(name: str, world: Any, cut: int) -> None:
+    plan = PLANS[name]
+    tables = tables_of(plan, world)
+    url = f"redis://127.0.0.1:6379/0?prefix=holdfast-test:{uuid.uuid4().hex}"
+    try:
+        with open_online(url, spaces=SPACES, exclusive=True) as store:
+            online = OnlineFeatures(plan)
+            earlier = {source: table.known_until(cut) for source, table in tables.items()}
+            backfill(online, store, earlier)
+            served = serve(online, store, in_order(plan, tables, cut))
+    finally:
+        forget_redis(url)
+    assert_served(build_training_set(plan, tables), served)

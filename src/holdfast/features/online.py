@@ -59,11 +59,13 @@ class OnlineView:
         state = txn.get("state", key) or b""
         txn.put("state", key, self.view.update(state, time_us, values))
 
-    def read(self, txn: Transaction, key: bytes | None, time_us: int, values: Floats) -> Floats:
+    def read(
+        self, states: Mapping[bytes, bytes | None], key: bytes | None, time_us: int, values: Floats
+    ) -> Floats:
         """Return the view's aggregates for a key at a moment; without a key all are missing."""
         if key is None:
             return self.unknown
-        state = txn.get("state", key)
+        state = states[key]
         if state is None and not self.asks_values:
             return self.empty
         return self.view.read(state or b"", time_us, values)
@@ -125,12 +127,16 @@ class OnlineFeatures:
         schema = plan.schemas[plan.each]
         time_us = 0 if schema.without_time else int(row[schema.event_time])
         outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
+        states = self._states(txn, [online.key(row, online.plan.lookup) for online in self.views])
         for online in self.views:
             view = online.plan
             values = np.full(view.spec.columns, np.nan)
             if online.asks_values:
                 values = run_row(view.values, row_numbers(schema, row, view.values.inputs))
-            outputs["view"].append(online.read(txn, online.key(row, view.lookup), time_us, values))
+            key = online.key(row, view.lookup)
+            if view.through:  # found by what was read before
+                states |= self._states(txn, [key])
+            outputs["view"].append(online.read(states, key, time_us, values))
             for via in plan.vias:
                 if via.view == len(outputs["view"]) - 1:
                     row = {**row, via.attr: id_text(float(outputs["view"][-1][via.aggregate]))}
@@ -141,6 +147,11 @@ class OnlineFeatures:
         outputs["holiday"] = [table.at(now)[0] for table in self.holidays]
         features = run_row(plan.program, self._inputs(plan.program.inputs, row, outputs, time_us))
         return features, self._inputs(plan.value.context, row, outputs, time_us)
+
+    def _states(self, txn: Transaction, keys: list[bytes | None]) -> dict[bytes, bytes | None]:
+        """Return the states of some keys: one read of the store, however many views there are."""
+        known = [key for key in keys if key is not None]
+        return dict(zip(known, txn.get_many("state", known), strict=True)) if known else {}
 
     def outcome(self, txn: Transaction, offset: int, value: float) -> Accepted:
         """Record the label column of the row of `each` at an offset; the first one counts.

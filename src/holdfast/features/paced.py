@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from heapq import merge
 from itertools import groupby, islice
@@ -105,6 +105,9 @@ class _Overlay:
         if (space, key) in self.written:
             return self.written[space, key]
         return None if space in self.cleared else self.txn.get(space, key)
+
+    def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(space, key) for key in keys]
 
     def put(self, space: str, key: bytes, value: bytes) -> None:
         self.written[space, key] = value

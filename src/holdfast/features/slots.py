@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -47,6 +47,10 @@ class SlotTransaction:
     def get(self, space: str, key: bytes) -> bytes | None:
         """Return the value of a key, None where there is none."""
         return self.txn.get(_named(space, self.slot), key)
+
+    def get_many(self, space: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, None where there is none."""
+        return self.txn.get_many(_named(space, self.slot), keys)
 
     def put(self, space: str, key: bytes, value: bytes) -> None:
         """Set the value of a key."""

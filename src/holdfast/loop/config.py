@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.core.environment import with_environment
 from holdfast.errors import ConfigError
 
 __all__ = ["Config", "read_config"]
@@ -38,7 +39,8 @@ def read_config(folder: Path) -> Config:
     """Return the configuration of a project folder.
 
     Raises:
-        ConfigError: HF702 when the file is not TOML or says something unknown.
+        ConfigError: HF702 when the file is not TOML or says something unknown, HF715 when a
+            store's URL names a variable (`${REDIS_PASSWORD}`) that the environment has not.
     """
     path = folder / "holdfast.toml"
     if not path.exists():
@@ -60,9 +62,9 @@ def read_config(folder: Path) -> Config:
     return Config(
         parity_sample=_share(serving.get("parity_sample", PARITY_SAMPLE), path),
         sources={k: str(v) for k, v in _table(data, "sources", path).items()},
-        online=str(stores.get("online", "")),
-        metadata=str(stores.get("metadata", "")),
-        artifacts=str(stores.get("artifacts", "")),
+        online=with_environment(str(stores.get("online", "")), site=str(path)),
+        metadata=with_environment(str(stores.get("metadata", "")), site=str(path)),
+        artifacts=with_environment(str(stores.get("artifacts", "")), site=str(path)),
     )
 
 

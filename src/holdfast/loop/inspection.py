@@ -78,7 +78,7 @@ class Inspection(ABC):
     def _scratch(self, plan: Plan) -> AbstractContextManager[OnlineStore]: ...
 
     @abstractmethod
-    def _online_path(self, plan: Plan) -> Path: ...
+    def _was_served(self, use_case: str) -> bool: ...
 
     @abstractmethod
     def _online(
@@ -110,7 +110,7 @@ class Inspection(ABC):
 
     def _served_parity(self, plan: Plan, sample: int | None) -> Parity | None:
         """Compare what was served, each answer by the plan it was served with."""
-        if not self._online_path(plan).exists():
+        if not self._was_served(plan.use_case):
             return None
         found = []
         with self._online(plan, exclusive=False) as (_, store):
@@ -136,7 +136,7 @@ class Inspection(ABC):
     def unused(self, name: str | None = None) -> Unused:
         """Return the features and the states that no current or candidate model uses."""
         plan = self.plan(name)
-        if not self._online_path(plan).exists():
+        if not self._was_served(plan.use_case):
             return find_unused(plan, self._used(plan), None)
         with self._online(plan, exclusive=False) as (_, store):
             return find_unused(plan, self._used(plan), store)
@@ -148,7 +148,7 @@ class Inspection(ABC):
             StoreError: HF607 while a service holds the store.
         """
         plan = self.plan(name)
-        if not self._online_path(plan).exists():
+        if not self._was_served(plan.use_case):
             return []
         with self._online(plan, exclusive=True) as (_, store):
             return drop_unused(store, self._used(plan))
@@ -165,7 +165,7 @@ class Inspection(ABC):
         """
         history = self.history(name)
         parts: list[Mapping[str, Table]] = [history.tables]
-        if self._online_path(history.plan).exists():
+        if self._was_served(history.plan.use_case):
             with self._online(history.plan, exclusive=False) as (online, store):
                 self._readable(history.plan, store)
                 with store.transaction(write=False) as txn:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from holdfast.core.clock import Clock, SystemClock, iso
 from holdfast.core.fingerprint import fingerprint
@@ -195,7 +196,7 @@ class Project(Inspection):
 
     def _with_live(self, plan: Plan, tables: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return history with what the service has logged behind it."""
-        if not self._online_path(plan).exists():
+        if not self._was_served(plan.use_case):
             return tables
         with self._online(plan, exclusive=False) as (online, store):
             self._readable(plan, store)
@@ -361,7 +362,7 @@ class Project(Inspection):
     def explain(self, name: str | None, prediction_id: str) -> Prediction:
         """Return a logged prediction: inputs, features as served, decision, reasons, version."""
         plan = compile_plan(self.find(name)[1])
-        if not self._online_path(plan).exists():
+        if not self._was_served(plan.use_case):
             raise NotFoundError(
                 f'"{plan.use_case}" has never been served',
                 code="HF504",
@@ -393,11 +394,10 @@ class Project(Inspection):
 
     def _served(self, use_case: UseCase) -> dict[str, Any]:
         nothing: dict[str, Any] = {"predictions": 0, "latest": None, "latest_at": None}
-        path = self.home / "online" / use_case.name
-        if not path.exists():
+        if not self._was_served(use_case.name):
             return nothing
         with (
-            open_online(f"lmdb://{path}", spaces=SPACES) as store,
+            open_online(self._online_url(use_case.name), spaces=SPACES) as store,
             store.transaction(write=False) as txn,
         ):
             latest = PredictionLog().latest(txn)
@@ -423,15 +423,26 @@ class Project(Inspection):
         finally:
             store.close()
 
-    def _online_path(self, plan: Plan) -> Path:
-        return self.home / "online" / plan.use_case
+    def _was_served(self, use_case: str) -> bool:
+        """Whether there may be an online store; a server is always asked."""
+        return bool(self.config.online) or (self.home / "online" / use_case).exists()
+
+    def _online_url(self, use_case: str) -> str:
+        """Return where a use case's log and state are: a place of its own in the store bound."""
+        bound = self.config.online
+        if not bound:
+            return f"lmdb://{self.home / 'online' / use_case}"
+        if bound.startswith("lmdb://"):
+            return f"{bound.rstrip('/')}/{use_case}"
+        place, _, query = bound.partition("?")
+        prefix = dict(parse_qsl(query)).get("prefix", "holdfast")
+        return f"{place}?prefix={prefix}:{use_case}"
 
     @contextmanager
     def _online(
         self, plan: Plan, *, exclusive: bool
     ) -> Iterator[tuple[OnlineFeatures, OnlineStore]]:
-        url = self.config.online or f"lmdb://{self._online_path(plan)}"
-        store = open_online(url, spaces=ALL_SPACES, exclusive=exclusive)
+        store = open_online(self._online_url(plan.use_case), spaces=ALL_SPACES, exclusive=exclusive)
         try:
             yield OnlineFeatures(plan), open_spaces(store)
         finally:

@@ -254,7 +254,7 @@ def _failure(error: redis.RedisError, place: str) -> StoreError:
             hint="is it running there? what was not committed is not applied",
             retryable=True,
         )
-    if "OOM" in text:
+    if "OOM" in text or "maxmemory" in text:
         return StoreError(
             "the Redis server has no memory left",
             code="HF601",

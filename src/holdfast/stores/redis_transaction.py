@@ -184,6 +184,7 @@ class RedisTransaction:
                 yield key, value
 
     def _read(self, script: str, space: str, arguments: Sequence[Any]) -> list[Any]:
+        found: list[Any]
         version, *found = self._server.run(
             script, ["v", f"h:{space}", f"z:{space}"], list(arguments)
         )
