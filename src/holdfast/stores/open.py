@@ -13,7 +13,7 @@ from holdfast.stores.base import ArtifactStore, MetadataStore, OnlineStore
 __all__ = ["open_artifacts", "open_metadata", "open_online"]
 
 ENTRY_POINTS = "holdfast.stores"
-"""The entry point group of other packages: `online.redis` -> what opens a URL, called as
+"""The entry point group of other packages: `online.elsewhere` -> what opens a URL, called as
 `opens(url, spaces, exclusive=..., sync_on_commit=...)`, or `opens(url)` for `metadata.` and
 `artifacts.`."""
 _BUILT_IN = {
