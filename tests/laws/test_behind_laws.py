@@ -77,7 +77,8 @@ def test_the_events_behind_a_value_make_it(name: str, world: Any, asked: int) ->
     for index, feature in enumerate(plan.feature_names):
         for one in behind.get(feature, []):
             assert one.more == 0 and len(one.events) == one.counted
-            if len(behind[feature]) == 1 and len(plan.program.inputs_of(index)) == 1:
+            bare = plan.features[index].words.startswith(f"{one.what.partition(' of ')[0]} of ")
+            if bare and len(behind[feature]) == 1:
                 value = whole.values[row, index]
                 assert_made_of(feature, value, one)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, ClassVar
 
 from holdfast.define.expressions import Expr, Moment
 from holdfast.define.holidays import HolidayCalendar
-from holdfast.errors import Site
+from holdfast.errors import DefinitionError, Site
 
 __all__ = ["Calendar", "Features", "calendar"]
 
@@ -22,6 +23,28 @@ class Features:
         inherited = {k: v for base in reversed(cls.__mro__[1:]) for k, v in _expressions(base)}
         cls.features = {**inherited, **dict(_expressions(cls))}
         cls.site = Site.here()
+
+    @classmethod
+    def select(cls, *names: str) -> type[Features]:
+        """Return a feature set with some of these features, in the order given.
+
+        A class may combine several: `class Features(Cards, Shops.select("rate")): ...`.
+
+        Raises:
+            DefinitionError: HF183 when there is no feature of a name.
+        """
+        for name in names:
+            if name not in cls.features:
+                near = difflib.get_close_matches(name, cls.features, n=1)
+                raise DefinitionError(
+                    f"`{cls.__name__}` has no feature `{name}`",
+                    code="HF183",
+                    site=Site.here(),
+                    hint=f"did you mean `{near[0]}`?"
+                    if near
+                    else f"it has {', '.join(cls.features)}",
+                )
+        return type(cls.__name__, (Features,), {name: cls.features[name] for name in names})
 
 
 def _expressions(owner: type) -> list[tuple[str, Expr[Any]]]:

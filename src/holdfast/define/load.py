@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
+from holdfast.define.shared import ProjectModules, sharing
 from holdfast.define.use_case import UseCase
 from holdfast.errors import DefinitionError, HoldfastError, NotFoundError, Site, UserCodeError
 
@@ -15,6 +16,9 @@ __all__ = ["load_file", "load_folder"]
 
 def load_file(path: Path) -> list[UseCase]:
     """Return the use cases that a definition file assigns, in order.
+
+    The file may import others of its folder, and of folders in it; use cases that it only imports
+    are not its own.
 
     Raises:
         NotFoundError: when there is no such file.
@@ -27,28 +31,40 @@ def load_file(path: Path) -> list[UseCase]:
             code="HF701",
             hint="`holdfast new fraud` writes one to start from",
         )
+    with sharing(path.resolve().parent) as modules:
+        module = _run(path, modules)
+    theirs = {id(value) for one in modules.loaded for value in vars(one).values()}
+    found = [one for one in vars(module).values() if isinstance(one, UseCase)]
+    return list(dict.fromkeys(one for one in found if id(one) not in theirs))
+
+
+def _run(path: Path, modules: ProjectModules) -> ModuleType:
+    """Run a definition file as a module that nobody else can import."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     name = f"_holdfast_definition_{path.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise NotFoundError(f"{path} is not a Python file", code="HF701", hint="name it `x.py`")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
     except HoldfastError:
         raise
     except Exception as error:
+        site = _site_of(error, path)
+        if isinstance(error, ImportError):
+            missing = modules.missing(error, site) if type(error) is ModuleNotFoundError else None
+            known = modules.circular(site) or missing
+            if known is not None:
+                raise known from error
         raise UserCodeError(
             f"{path.name} raised {type(error).__name__}: {error}",
             code="HF120",
-            site=_site_of(error, path),
+            site=site,
             hint="the traceback is below; run it with `python` to see more",
         ) from error
     finally:
         sys.modules.pop(name, None)
-    found = [value for value in vars(module).values() if isinstance(value, UseCase)]
-    return list(dict.fromkeys(found))
+    return module
 
 
 def load_folder(folder: Path) -> dict[str, tuple[Path, UseCase]]:

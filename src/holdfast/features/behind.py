@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.core.clock import iso
+from holdfast.core.duration import duration_words
 from holdfast.data.table import Table
-from holdfast.features.engine.operators import AggregateSpec, hop_us
+from holdfast.features.engine.operators import OPERATORS, AggregateSpec, hop_us
 from holdfast.features.future import amounts_of, log_places
 from holdfast.features.future_plan import FuturePlan, FutureWindow
 from holdfast.features.keys import joint_codes
@@ -310,10 +311,20 @@ def _around(plan: Plan, future: FuturePlan, tables: Mapping[str, Table], *, row:
 
 def _what(view: ViewPlan | FuturePlan, spec: AggregateSpec | FutureWindow) -> str:
     """Return an aggregate in words: `mean of amount`, `count`."""
-    kind = spec.kind.replace("_", " ")
+    kind = f"{spec.kind.replace('_', ' ')}{_param(spec)}"
     if spec.column < 0:
         return kind
     return f"{kind} of {', '.join(view.values.inputs_of(spec.column)) or 'a constant'}"
+
+
+def _param(spec: AggregateSpec | FutureWindow) -> str:
+    """Return an operator's own number in words: ` (half life 7d)`."""
+    if isinstance(spec, FutureWindow) or not spec.param:
+        return ""
+    name = OPERATORS[spec.kind].param
+    if name.endswith("_us"):
+        return f" ({name.removesuffix('_us').replace('_', ' ')} {duration_words(spec.param)})"
+    return f" ({spec.param / 1e6:g})" if name == "millionths" else f" (number {spec.param})"
 
 
 def _texts(
