@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +18,7 @@ __all__ = ["main"]
 
 VERBS = {
     "new": ("holdfast.cli.new", "Write a definition: a generated world, or from your own table."),
+    "import": ("holdfast.cli.imports", "Write definitions from a Feast repository."),
     "check": ("holdfast.cli.project", "Check definitions: all faults at once."),
     "audit": ("holdfast.cli.data", "Look at the data before anybody learns from it."),
     "features": ("holdfast.cli.features", "List features; --at shows values and their events."),
@@ -61,7 +63,8 @@ class Verbs(click.Group):
         """Return a verb's command."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(import_module(VERBS[cmd_name][0]), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(VERBS[cmd_name][0]), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -52,7 +52,7 @@ def verb(function: Callable[..., int | None]) -> Callable[..., None]:
     @click.option("--debug", is_flag=True, help="Show tracebacks.")
     @functools.wraps(function)
     def run(as_json: bool, project_folder: Path, debug: bool, **arguments: Any) -> None:
-        out = Output(function.__name__, as_json=as_json, debug=debug)
+        out = Output(function.__name__.rstrip("_"), as_json=as_json, debug=debug)
         sys.exit(_bounded(function, Session(out, project_folder), out, arguments))
 
     return run
