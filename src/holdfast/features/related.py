@@ -21,7 +21,7 @@ Marks = list[npt.NDArray[np.bool_]]
 VIEW_PARTS = {"source", "keys", "lookup", "values", "spec", "label"}
 FUTURE_PARTS = {"source", "keys", "lookup", "values", "windows", "patience_us", "replaces"}
 PLAN_PARTS = {"use_case", "each", "task", "schemas", "labels", "views", "features", "program",
-              "value", "futures", "holidays", "vias"}  # fmt: skip
+              "value", "futures", "holidays", "vias", "constants"}  # fmt: skip
 """What is known here of a plan. Where one says more, its rows are not looked for by key."""
 
 
