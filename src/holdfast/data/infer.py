@@ -300,7 +300,7 @@ def _text(values: pl.Series, attr: str, nullable: bool) -> InferredColumn:
         length = there.str.len_chars().mean()
         long = isinstance(length, int | float) and length > TEXT_LENGTH
         kind = "text" if long else "string"
-        left = "free text needs `hf.tfidf`" if long else "it is different in almost every row"
+        left = "" if long else "it is different in almost every row"
         return InferredColumn(
             attr=attr, column=values.name, kind=kind, nullable=nullable, left_out=left
         )

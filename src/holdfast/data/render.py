@@ -9,6 +9,8 @@ from holdfast.data.infer import Inferred, InferredColumn
 
 __all__ = ["render"]
 
+WORDS = "5_000"  # of a free text, the most frequent ones
+
 LINE_COLUMNS = 96
 
 
@@ -141,6 +143,8 @@ def _features(inferred: Inferred, class_name: str) -> str:
         if column.kind in ("event_time", "own_key", "entity", "none"):
             continue
         line = f"{column.attr} = {class_name}.{column.attr}"
+        if column.kind == "text":
+            line = f"{column.attr} = hf.tfidf({class_name}.{column.attr}, words={WORDS})"
         if column.left_out:
             lines += [*_comment(f"left out: {column.left_out}"), f"    # {line}"]
         else:

@@ -133,15 +133,16 @@ def test_what_is_left_out_says_why(tmp_path: Path) -> None:
     )
     found, path = inferred(tmp_path, frame)
     reasons = {c.column: c.left_out for c in found.columns if c.left_out}
-    assert set(reasons) == set(frame.columns) - {"score", "label"}
+    assert set(reasons) == set(frame.columns) - {"score", "label", "note"}
     assert "AUC 1.00" in reasons["leak"] and "personal data?" in reasons["email"]
     assert "same value" in reasons["same"] and "same value" in reasons["empty"]
-    assert "tfidf" in reasons["note"] and "no column type" in reasons["parts"]
+    assert "no column type" in reasons["parts"]
     use_case = written(tmp_path, found, path)
-    assert list(use_case.features.features) == ["score"]
+    assert list(use_case.features.features) == ["score", "note"]
     kept = loaded(use_case)
     assert len(kept.quarantine) == 0 and "parts" not in kept.table.frame.columns
     text = (tmp_path / "definition.py").read_text(encoding="utf-8")
+    assert "    note = hf.tfidf(Churn.note, words=5_000)\n" in text
     assert "# left out: a leak?" in text and "    # leak = Churn.leak\n" in text
 
 

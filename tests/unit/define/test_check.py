@@ -282,3 +282,24 @@ def test_a_column_may_not_be_called_what_every_source_uses(tmp_path: Path, name:
     )
     renamed = definition(tmp_path, columns=f'named = hf.Float(column="{name}")')
     assert codes(renamed) == []
+
+
+BOUNDED = {
+    "smooth": ("hf.target_encoded(Payment.channel, smooth={})", 1e9),
+    "words": ("hf.tfidf(Payment.note, words={})", 1_000_000),
+    "ngrams": ("hf.tfidf(Payment.note, words=10, ngrams={})", 5),
+    "components": ("hf.tfidf(Payment.note, words=10, components={})", 1_000),
+    "buckets": ("hf.hashed(Payment.note, buckets={})", 1 << 20),
+    "tokens": ("hf.embedding(Payment.note, model='m.onnx', tokens={})", 512),
+    "size": ("hf.embedding(Payment.note, model='m.onnx', size={})", 1_024),
+}
+
+
+@pytest.mark.parametrize("option", BOUNDED)
+def test_options_of_encoders_are_bounded(option: str, tmp_path: Path) -> None:
+    feature, most = BOUNDED[option]
+    for value, found in ((most, []), (most + 1, ["HF162"])):
+        path = definition(
+            tmp_path, columns="note = hf.Text()", features=f"x = {feature.format(value)}"
+        )
+        assert codes(path) == found
