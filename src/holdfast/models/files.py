@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,9 @@ def read_model(folder: Path, kind: str) -> Stored:
     }
     try:
         task = cast(Task, header["task"])
-        names, counts = tuple(header["names"]), tuple(int(k) for k in header["categories"])
+        # Interned, so that thousands of columns are compared by identity at every request.
+        names = tuple(sys.intern(str(name)) for name in header["names"])
+        counts = tuple(int(k) for k in header["categories"])
         width = int(header.get("width", 0))
         content = dict(header["content"])
     except (KeyError, TypeError, ValueError) as error:

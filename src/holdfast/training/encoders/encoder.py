@@ -94,7 +94,9 @@ class Encoder:
         for j, place in places.items():
             narrow[:, place] = blocks[j]
         words = [blocks[j] for j in self.busy if self.features[j][1].wide]
-        wide = sparse.hstack(words, format="csr") if words else None
+        wide = words[0] if len(words) == 1 else None
+        if len(words) > 1:
+            wide = sparse.hstack(words, format="csr")
         return Matrix(narrow, self.columns, self._categories, wide)
 
     def as_dict(self) -> dict[str, Any]:
