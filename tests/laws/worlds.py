@@ -177,7 +177,7 @@ def labelled(shop, place):  # type: ignore[no-untyped-def]
 
 
 class Texts(hf.Features):
-    """Text operations and plain Python, bare and inside aggregations."""
+    """Text operations, bare and inside aggregations."""
 
     upper = Pay.place.upper()
     both = hf.concat(Pay.place, "-", Pay.card.upper())
@@ -186,16 +186,24 @@ class Texts(hf.Features):
     number = Pay.note.part(" ", -1).to_number()
     bucket = Pay.place.hash(16) + Pay.note.slice(0, 3).hash(8)
     same = Pay.place.upper() == Pay.note.slice(0, 2).upper()
-    judged = judged
-    labelled = labelled
-    judged_3d = Pay.by(Card).mean(judged, over="3d")
     gifts = Pay.by(Card).sum(hf.when(Pay.note.contains("gift"), Pay.amount, 0.0), over="3d")
     lines = Pay.by(Shop).sum(Pay.note.matches(r"^g.*\d$"), over="all")
-    last_label = Pay.by(Shop).last(labelled, over="all")
     new_text = Pay.by(Card).seen(Pay.note.lower().strip(), over="3d")
     tier = Limit.tier.lower()
     is_gold = Limit.tier.starts_with("G") & Pay.note.ends_with("1")
     notes_ahead = Pay.by(Shop).mean(noted_ahead, over="all")
+
+
+class Functions(hf.Features):
+    """Plain Python, bare, inside aggregations and inside operators."""
+
+    judged = judged
+    labelled = labelled
+    shown = labelled.upper().part("/", 1)
+    judged_3d = Pay.by(Card).mean(judged, over="3d")
+    last_label = Pay.by(Shop).last(labelled, over="all")
+    often = Pay.by(Card).count(over="3d", where=labelled.starts_with("x") & (judged > 0))
+    both = hf.when(labelled == "x/nl", judged, -judged)
 
 
 def _plan(name: str, predict: Any, features: type[hf.Features]) -> Plan:
@@ -215,6 +223,7 @@ PLANS = {
     "marked": _plan("marked", Pay.bad, Marked),
     "rows": _plan("rows", charged, Rows),
     "texts": _plan("texts", charged, Texts),
+    "functions": _plan("functions", charged, Functions),
 }
 
 ROWS_MAX = 24

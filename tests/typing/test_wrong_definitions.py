@@ -45,6 +45,10 @@ WRONG = {  # the line that is wrong: mypy's code for what is wrong with it
     "Payment.amount.hour()": "misc",
     "Payment.paid_at.hour(zone=3)": "arg-type",
     "hf.hours_between(Payment.amount, Payment.paid_at)": "arg-type",
+    "Payment.amount.lower()": "misc",
+    "Payment.country.contains(3)": "arg-type",
+    "hf.concat(Payment.country, Payment.amount)": "arg-type",
+    "hf.row_feature(Payment.amount)": "call-arg",
     "Payment.country & Payment.amount": "operator",
     'hf.Float(gt="0")': "arg-type",
     "hf.Float(0)": "call-arg",
@@ -76,6 +80,9 @@ RIGHT = [
     "hour: hf.Expr[int] = Payment.paid_at.hour('Europe/Lisbon')",
     "size: hf.Expr[str] = hf.when(Payment.amount > 3, 'much', 'little')",
     "known: hf.Expr[str] = Payment.country.fill('none')",
+    "domain: hf.Expr[str] = Payment.country.part('@', 1).lower()",
+    "gift: hf.Expr[bool] = Payment.country.matches('gift')",
+    "risk: hf.Expr[float] = hf.row_feature(Payment.amount, returns=float)(abs)",
 ]
 
 

@@ -61,9 +61,9 @@ def row_feature(*args: Expr[Any], returns: type[T]) -> Callable[[Callable[..., A
 
     The function gets one value for each of `args`, columns of one source or text operations on
     them: `float`, `int`, `bool`, `str`, times as `datetime` in UTC, missing as None. It returns a
-    `float`, `bool` or `str` as `returns` says, or None. It runs row by row, about a hundred times
-    slower than an operator; `holdfast check` says so. It must be pure: `check` looks at its code,
-    and training calls it twice.
+    `float`, `bool` or `str` as `returns` says, or None. It runs row by row, far slower than an
+    operator; `holdfast check` says so. It must be pure: `check` looks at its code, and training
+    computes a sample of rows twice.
 
     >>> import holdfast as hf
     >>> class Payment(hf.Event, source="payments.parquet"):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from holdfast.core.clock import iso
 from holdfast.core.duration import duration_words
 from holdfast.data.table import Table
+from holdfast.define.schema import SourceSchema
 from holdfast.features.engine.operators import OPERATORS, AggregateSpec, hop_us
 from holdfast.features.future import amounts_of, log_places
 from holdfast.features.future_plan import FuturePlan, FutureWindow
@@ -339,8 +340,14 @@ def _texts(
     if column < 0:
         return [None] * len(rows)
     names = view.values.inputs_of(column)
-    bare = len(names) == 1 and names[0] in table.frame.columns
-    if bare and table.schema.column(names[0]).kind in ("category", "string", "key"):
-        texts: list[float | str | None] = table.frame[rows].get_column(names[0]).to_list()
+    if len(names) == 1 and names[0] in _text_attrs(table.schema):
+        texts: list[float | str | None] = table.take(rows).values(names[0]).to_list()
         return texts
     return [None if x != x else float(x) for x in numbers]
+
+
+def _text_attrs(schema: SourceSchema) -> set[str]:
+    """Return the columns whose values are texts, those derived from others among them."""
+    kinds = ("category", "string", "key")
+    found = {column.attr for column in schema.columns if column.kind in kinds}
+    return found | {derived.attr for derived in schema.derived if derived.kind == "category"}

@@ -35,7 +35,9 @@ FEATURE, TEXT, COLUMN, ID = "feature", "text", "column", "id"
 def collect_texts(job: Job, out: TaskOutput, *, source: str, number: int) -> None:
     """Write the texts that features may take as categories, of one range of a source."""
     schema = job.plan.schemas[source]
-    attrs = tuple(c.attr for c in schema.columns if c.kind in ("category", "string", "key"))
+    kept = {c.attr for c in schema.columns if c.kind in ("category", "string", "key")}
+    kept |= {attr for one in schema.derived if one.kind == "category" for attr in one.inputs}
+    attrs = tuple(c.attr for c in schema.columns if c.attr in kept)
     found = category_texts(job.plan, _with_all(job.ordered(source, number, attrs)))
     columns = [attr for attr, texts in found.items() for _ in texts]
     texts = [text for texts in found.values() for text in texts]

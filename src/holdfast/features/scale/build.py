@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.chunks import stretches_of
-from holdfast.errors import StoreError
+from holdfast.errors import DefinitionError, StoreError
 from holdfast.executors.base import Executor
 from holdfast.features.engine.view import ABI
 from holdfast.features.plan import Plan
@@ -61,6 +61,7 @@ def build_training_set_in(
         progress: hears of each task.
 
     Raises:
+        DefinitionError: HF335 when the plan calls plain Python functions.
         ContractError: as `data.ingest.load`.
         ConfigError: HF636 too little memory.
         StoreError: HF630 the folder cannot be written, HF631 it holds another job, HF632 a file
@@ -95,6 +96,15 @@ def prepared(
     now_us: int | None,
 ) -> str:
     """Write down what the job is, or find that it is the one begun here; return its name."""
+    if plan.functions:
+        names = ", ".join(sorted(f"`{name}`" for name, _ in plan.functions))
+        raise DefinitionError(
+            f"{names}: plain Python functions do not travel to the workers of a training set in "
+            "parts",
+            code="HF335",
+            site=plan.schemas[plan.each].where,
+            hint="say it with operators, or build the training set on one machine",
+        )
     content = {
         "version": [VERSION, ABI],
         "plan": plan.as_dict(),
