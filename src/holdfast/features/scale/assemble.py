@@ -141,6 +141,8 @@ def _texts(job: Job) -> Iterable[str]:
                 held = merged.get(str(column))
                 both = more if held is None else pl.concat([held, more])
                 merged[str(column)] = both.unique().sort().head(CATEGORY_VALUES_MAX)
-        for column in job.plan.schemas[source].columns:
-            if column.attr in merged:
-                yield from merged[column.attr].to_list()
+        schema = job.plan.schemas[source]
+        attrs = [column.attr for column in schema.columns]
+        for attr in [*attrs, *(derived.attr for derived in schema.derived), ""]:
+            if attr in merged:
+                yield from merged[attr].to_list()
