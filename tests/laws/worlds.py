@@ -37,6 +37,7 @@ class Pay(hf.Event, source="pay.csv"):
     bad = hf.Boolean(known_after="36h", nullable=True)
     dispute = hf.Float(known_at="disputed_at", nullable=True)
     disputed_at = hf.Time(nullable=True)
+    gone_at = hf.RetractedTime()
 
 
 class Back(hf.Event, source="back.csv"):
@@ -45,6 +46,7 @@ class Back(hf.Event, source="back.csv"):
     at = hf.EventTime()
     seen_at = hf.KnownTime()
     cost = hf.Float(nullable=True)
+    gone_at = hf.RetractedTime()
 
 
 class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
@@ -55,6 +57,7 @@ class Limit(hf.Snapshot, source="limit.csv", lag="6h"):
     tier = hf.Category(nullable=True)
     ends_at = hf.ValidUntil()
     gone = hf.Deleted()
+    gone_at = hf.RetractedTime()
 
 
 class Home(hf.Snapshot, source="home.csv", of=Card):

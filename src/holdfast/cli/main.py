@@ -29,6 +29,7 @@ VERBS = {
     "serve": ("holdfast.cli.serving", "Serve decisions over HTTP."),
     "predict": ("holdfast.cli.serving", "Decide every row of a file."),
     "explain": ("holdfast.cli.serving", "Explain one served decision."),
+    "erase": ("holdfast.cli.erase", "Erase an entity from everything Holdfast keeps."),
     "status": ("holdfast.cli.project", "Show each use case on one screen."),
     "doctor": ("holdfast.cli.project", "Check this machine and this project."),
     "demo": ("holdfast.cli.demo", "Run the whole path on a generated world."),

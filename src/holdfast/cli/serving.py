@@ -95,6 +95,8 @@ def show_prediction(out: Output, prediction: Any, plan: Any) -> None:
         f"{prediction.prediction_id}, {iso(prediction.at_us)}, by {prediction.by} "
         f"version {prediction.model_version}"
     )
+    if prediction.retracted_us is not None:
+        out.line(f"  its row was taken back at {iso(prediction.retracted_us)}")
     if prediction.failure:
         out.line(f"  the model failed: {prediction.failure}")
     times = {c.attr for c in plan.schemas[plan.each].columns if c.kind.endswith("time")}

@@ -35,7 +35,7 @@ __all__ = ["Row", "check_row", "row_numbers"]
 
 Row = dict[str, Any]
 VALUES_SHOWN_MAX = 10
-_TIMES = ("time", "event_time", "known_time")
+_TIMES = ("time", "event_time", "known_time", "retracted_time")
 _CLOCKS = ("event_time", "known_time")
 _MISSING = object()
 _NUMBER, _MOMENT, _WHOLE = re.compile(NUMBER), re.compile(MOMENT), re.compile(WHOLE)
@@ -46,9 +46,9 @@ KEY_NUMBER_MAX = 1 << 64
 class _Broken(Exception):
     """Why one value breaks its contract."""
 
-    def __init__(self, why: str, hint: str) -> None:
+    def __init__(self, why: str, hint: str, code: str = "HF211") -> None:
         super().__init__(why)
-        self.why, self.hint = why, hint
+        self.why, self.hint, self.code = why, hint, code
 
 
 def check_row(
@@ -74,13 +74,16 @@ def check_row(
         if column.attr in late and not labels and value is not _MISSING:
             found.append((column.attr, "HF212", "is known only after the decision", "leave it out"))
             continue
+        if column.kind == "retracted_time" and value is not _MISSING and value is not None:
+            found.append((column.attr, "HF212", "is known only later", "POST /retract instead"))
+            continue
         if column.kind in _CLOCKS and value is _MISSING:
             value = now_us
         try:
             given = None if value is _MISSING else value
             row[column.attr] = _value(column, given, schema, now_us=now_us, late=late)
         except _Broken as broken:
-            found.append((column.attr, "HF211", broken.why, broken.hint))
+            found.append((column.attr, broken.code, broken.why, broken.hint))
     attrs = {column.attr for column in schema.columns}
     for name in data:
         if name not in attrs:
@@ -224,7 +227,7 @@ def _moment(column: ColumnSchema, value: Any, now_us: int | None) -> int:
             f"is {_shown(value)}, not a moment", 'send ISO 8601, such as "2026-01-31T12:00:00Z"'
         )
     if now_us is not None and moment > now_us + FUTURE_TOLERANCE_US:
-        raise _Broken("lies in the future", "check the sender's clock")
+        raise _Broken("lies in the future", "check the sender's clock", "HF214")
     return moment
 
 

@@ -28,7 +28,8 @@ FILE, PLACE, BLAMED = " file", " place", " blamed"
 class Loaded:
     """What a source's files held: the rows that keep the contract, and those that do not.
 
-    `backwards`: how many rows were known before the row in front of them in the files.
+    `backwards`: how many rows were known before the row in front of them in the files. `erased`:
+    how many rows were left out because what they name was erased.
     """
 
     table: Table
@@ -36,6 +37,7 @@ class Loaded:
     rows_read: int
     files: int
     backwards: int = 0
+    erased: int = 0
 
 
 def load(

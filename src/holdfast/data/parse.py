@@ -24,7 +24,7 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _LOCAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 _NUMERIC = ("float", "integer")
-_TIMES = ("time", "event_time", "known_time")
+_TIMES = ("time", "event_time", "known_time", "retracted_time")
 
 
 def parse_column(

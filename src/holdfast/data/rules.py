@@ -45,6 +45,7 @@ UNREADABLE = {
     "time": "not a moment",
     "event_time": "not a moment",
     "known_time": "not a moment",
+    "retracted_time": "not a moment",
     "category": "not a text",
     "string": "not a text",
     "text": "not a text",
@@ -67,4 +68,6 @@ def must_be_past(column: ColumnSchema, schema: SourceSchema) -> bool:
 
     Nothing is known before its time comes; what features look ahead at may happen later.
     """
-    return column.kind == "known_time" or (column.kind == "event_time" and not schema.foreseen)
+    if column.kind in ("known_time", "retracted_time"):
+        return True
+    return column.kind == "event_time" and not schema.foreseen

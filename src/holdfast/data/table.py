@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from holdfast.core.fingerprint import category_id
+from holdfast.data.corrections import NEVER_US, Corrections
 from holdfast.data.derived import derived_series
 from holdfast.data.keys import encode_key
 from holdfast.define.schema import ColumnSchema, SourceSchema
@@ -31,8 +32,12 @@ TYPES: dict[str, type[pl.DataType]] = {
     "time": pl.Int64,
     "event_time": pl.Int64,
     "known_time": pl.Int64,
+    "retracted_time": pl.Int64,
 }
 """How each kind of column is kept; times are microseconds, UTC. Missing is null, never NaN."""
+
+OF_HISTORY = 1 << 40
+"""Retractions that history tells of stand so far before the log's first offset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,10 @@ class Table:
 
     `frame`: columns named by attr, typed by `TYPES`. `event_us`, `known_us`: int64[n]. `order`:
     log offsets of live rows, -1 for history, None where all rows are history. `outcome_us`: when
-    a live row's column `outcome_attr` became known, -1 where it did not.
+    a live row's column `outcome_attr` became known, -1 where it did not. `retracted_us`: when a
+    row was taken back, `NEVER_US` where it was not, None where none was; `retracted_order`: the
+    log offset of that, far below 0 and in their order where history says so. `corrections`: of
+    the column `outcome_attr`.
     """
 
     schema: SourceSchema
@@ -51,6 +59,9 @@ class Table:
     order: Ints | None = None
     outcome_us: Ints | None = None
     outcome_attr: str = ""
+    retracted_us: Ints | None = None
+    retracted_order: Ints | None = None
+    corrections: Corrections | None = None
     _numbers: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -60,7 +71,12 @@ class Table:
         if len(known) > 1 and bool((np.diff(known) < 0).any()):
             order = np.argsort(known, kind="stable")
             frame, event, known = frame[order], event[order], known[order]
-        return cls(schema=schema, frame=frame, event_us=event, known_us=known)
+        table = cls(schema=schema, frame=frame, event_us=event, known_us=known)
+        if not schema.retracted_time:
+            return table
+        told = frame.get_column(schema.retracted_time)
+        there = np.flatnonzero(told.is_not_null().to_numpy())
+        return table.retracted(there, told[there].to_numpy(), there - OF_HISTORY)
 
     @classmethod
     def from_rows(
@@ -94,12 +110,61 @@ class Table:
             outcome_attr=outcome_attr,
         )
 
+    @classmethod
+    def none(cls, schema: SourceSchema) -> Table:
+        """Return a source without rows."""
+        types = {column.attr: TYPES[column.kind] for column in schema.columns}
+        return cls.of(schema, pl.DataFrame(schema=types))
+
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def end_us(self) -> int:
+        """When the last thing was known: a row, or that one was taken back."""
+        end = int(self.known_us[-1])
+        gone = self.gone
+        if self.retracted_us is None or not gone.any():
+            return end
+        return max(end, int(self.retracted_us[gone].max()))
+
+    @property
+    def gone(self) -> npt.NDArray[np.bool_]:
+        """Which rows were taken back, bool[n]."""
+        if self.retracted_us is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        gone: npt.NDArray[np.bool_] = self.retracted_us < NEVER_US
+        return gone
+
+    def retracted(self, rows: Ints, at_us: Ints, order: Ints) -> Table:
+        """Return the table with some rows taken back, unless they are already.
+
+        `at_us` int64[k]: when; a row is known before it is taken back. `order` int64[k]: log
+        offsets of the retractions, below -1 for history.
+        """
+        if not len(rows):
+            return self
+        when = _or(self.retracted_us, np.full(len(self), NEVER_US)).copy()
+        where = _or(self.retracted_order, np.full(len(self), -1)).copy()
+        new = when[rows] == NEVER_US
+        rows, at_us, order = rows[new], at_us[new], order[new]
+        when[rows] = np.maximum(at_us, self.known_us[rows])
+        where[rows] = order
+        return replace(self, retracted_us=when, retracted_order=where)
 
     def extend(self, later: Table) -> Table:
         """Return these rows followed by later ones, not sorted again."""
         history = np.full(len(self), -1, dtype=np.int64)
+        when = where = None
+        if self.retracted_us is not None or later.retracted_us is not None:
+            never = [np.full(len(table), NEVER_US) for table in (self, later)]
+            parts = [_or(self.retracted_us, never[0]), _or(later.retracted_us, never[1])]
+            when = np.concatenate(parts)
+            ranks = _or(later.retracted_order, None, len(later))
+            where = np.concatenate([_or(self.retracted_order, history), ranks])
+        corrections = later.corrections and later.corrections.behind(len(self))
+        if self.corrections is not None:
+            corrections = self.corrections.then(corrections) if corrections else self.corrections
         return Table(
             schema=self.schema,
             frame=pl.concat([self.frame, later.frame]),
@@ -110,34 +175,50 @@ class Table:
                 [_or(self.outcome_us, history), _or(later.outcome_us, None, len(later))]
             ),
             outcome_attr=self.outcome_attr or later.outcome_attr,
+            retracted_us=when,
+            retracted_order=where,
+            corrections=corrections,
         )
 
     def known_until(self, until_us: int) -> Table:
-        """Return the rows known at a moment or before."""
+        """Return the rows known at a moment or before, and what became of them by then."""
         stop = int(np.searchsorted(self.known_us, until_us, side="right"))
-        return self.head(stop)
+        table = self.head(stop)
+        if table.corrections is not None:
+            table = replace(table, corrections=table.corrections.known_until(until_us))
+        if table.retracted_us is not None:
+            later = table.retracted_us > until_us
+            table = replace(table, retracted_us=np.where(later, NEVER_US, table.retracted_us))
+        return table
 
     def head(self, rows: int) -> Table:
         """Return the first rows."""
-        return replace(
-            self,
-            frame=self.frame[:rows],
-            event_us=self.event_us[:rows],
-            known_us=self.known_us[:rows],
-            order=None if self.order is None else self.order[:rows],
-            outcome_us=None if self.outcome_us is None else self.outcome_us[:rows],
-            _numbers={},
-        )
+        return self._part(slice(rows))
 
     def take(self, rows: Ints) -> Table:
         """Return the rows at ascending positions, int64[k]."""
+        return self._part(rows)
+
+    def _part(self, rows: Ints | slice) -> Table:
+        def part(values: Ints | None) -> Ints | None:
+            return None if values is None else values[rows]
+
+        corrections = self.corrections
+        if corrections is not None:
+            place = np.full(len(self), -1, dtype=np.int64)
+            kept = np.arange(len(self))[rows]
+            place[kept] = np.arange(len(kept))
+            corrections = corrections.taken(place)
         return replace(
             self,
             frame=self.frame[rows],
             event_us=self.event_us[rows],
             known_us=self.known_us[rows],
-            order=None if self.order is None else self.order[rows],
-            outcome_us=None if self.outcome_us is None else self.outcome_us[rows],
+            order=part(self.order),
+            outcome_us=part(self.outcome_us),
+            retracted_us=part(self.retracted_us),
+            retracted_order=part(self.retracted_order),
+            corrections=corrections,
             _numbers={},
         )
 

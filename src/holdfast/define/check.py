@@ -12,7 +12,7 @@ from holdfast.define.check_ahead import ahead_faults, behind_faults, predicted_a
 from holdfast.define.check_calls import functions_in
 from holdfast.define.check_policies import policy_faults
 from holdfast.define.check_rows import row_faults
-from holdfast.define.check_sources import source_faults
+from holdfast.define.check_sources import retracted_faults, source_faults
 from holdfast.define.columns import Column
 from holdfast.define.encoded import encoded_faults
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Expr, Label
@@ -150,6 +150,7 @@ def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
 def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[Fault]:
     yield from behind_faults(use_case, name, feature)
     yield from encoded_faults(use_case.each, name, feature)
+    yield from retracted_faults(name, feature)
     for node in walk(feature):
         if isinstance(node, Label):
             yield from _ahead_faults(use_case, name, node)

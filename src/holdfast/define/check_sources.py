@@ -6,11 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from holdfast.define.columns import Boolean, Category, Column, EventTime, Key, KnownTime
+from holdfast.define.columns import (
+    Boolean,
+    Category,
+    Column,
+    EventTime,
+    Key,
+    KnownTime,
+    RetractedTime,
+)
+from holdfast.define.expressions import Aggregate, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.sources import Source
+from holdfast.define.walk import walk
 
-__all__ = ["source_faults"]
+__all__ = ["retracted_faults", "source_faults"]
 
 CATEGORY_VALUES_MAX = 10_000
 COLUMNS_MAX = 2_000
@@ -32,6 +42,20 @@ def source_faults(source: type[Source]) -> Iterator[Fault]:
         )
 
 
+def retracted_faults(name: str, feature: Expr[Any]) -> Iterator[Fault]:
+    """Yield a fault for each use of the moment when a row was taken back: the future, read."""
+    for node in walk(feature):
+        if isinstance(node, Aggregate | Label) and node.of is not None:
+            yield from retracted_faults(name, node.of)
+        elif isinstance(node, RetractedTime):
+            yield fault(
+                f"`{name}` uses `{node!r}`, which is known only once the row no longer counts",
+                code="HF110",
+                site=node.site,
+                hint="a row that was taken back leaves the features by itself",
+            )
+
+
 def _time_faults(source: type[Source]) -> Iterator[Fault]:
     name, event_times = source.__name__, source.of_kind(EventTime)
     if source.without_time:
@@ -51,7 +75,7 @@ def _time_faults(source: type[Source]) -> Iterator[Fault]:
             hint="add a column such as `happened_at = hf.EventTime()`; "
             "for a table that has none: `without_time=True`",
         )
-    for kind in (EventTime, KnownTime):
+    for kind in (EventTime, KnownTime, RetractedTime):
         columns = source.of_kind(kind)
         if len(columns) > 1:
             yield fault(

@@ -21,6 +21,7 @@ __all__ = [
     "Integer",
     "Key",
     "KnownTime",
+    "RetractedTime",
     "String",
     "Text",
     "Time",
@@ -30,7 +31,7 @@ __all__ = [
 T_co = TypeVar("T_co", covariant=True)
 Kind = Literal[
     "float", "integer", "boolean", "category", "string", "text", "time", "event_time",
-    "known_time", "key",
+    "known_time", "retracted_time", "key",
 ]  # fmt: skip
 
 
@@ -265,6 +266,19 @@ class KnownTime(Column[datetime]):
 
     def __init__(self, *, column: str = "") -> None:
         super().__init__(column=column)
+
+
+class RetractedTime(Column[float]):
+    """When the row was taken back, missing where it was not: from then on it does not count.
+
+    What was computed before keeps what it saw. A request does not carry it; a live row is taken
+    back by `POST /retract`.
+    """
+
+    kind = "retracted_time"
+
+    def __init__(self, *, column: str = "") -> None:
+        super().__init__(nullable=True, column=column)
 
 
 class Key(Column[str]):

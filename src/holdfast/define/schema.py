@@ -47,6 +47,7 @@ class SourceSchema:
 
     `foreseen`: features look ahead at it, so its rows may be known before they happen. `derived`:
     what is computed from columns of the same row, and supplied by name like a column.
+    `retracted_time`: the attr of the column that says when a row was taken back, "" for none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class SourceSchema:
     without_time: bool = False
     where: str = ""
     foreseen: bool = False
+    retracted_time: str = ""
     derived: tuple[DerivedColumn, ...] = ()
 
     def column(self, attr: str) -> ColumnSchema:
@@ -76,8 +78,11 @@ class SourceSchema:
 
     @property
     def late_attrs(self) -> frozenset[str]:
-        """Columns known only after the event: labels, and the times that say when."""
-        times = {c.known_at for c in self.columns if c.known_at}
+        """Columns known only after the event: labels, and the times that say when.
+
+        Another such time is when the row was taken back.
+        """
+        times = {c.known_at for c in self.columns if c.known_at} | {self.retracted_time} - {""}
         return frozenset(times | {c.attr for c in self.columns if c.is_label})
 
     def derived_column(self, attr: str) -> DerivedColumn | None:
@@ -103,8 +108,10 @@ class SourceSchema:
 
 def schema_of(source: type[Source]) -> SourceSchema:
     """Return a source as plain data; the source has passed `check`."""
-    times = (source.own_key(), source.event_time(), source.known_time())
-    key, event_time, known_time = ("" if column is None else column.attr for column in times)
+    times = (source.own_key(), source.event_time(), source.known_time(), source.retracted_time())
+    key, event_time, known_time, retracted_time = (
+        "" if column is None else column.attr for column in times
+    )
     return SourceSchema(
         name=source.__name__,
         uri=source.uri,
@@ -113,6 +120,7 @@ def schema_of(source: type[Source]) -> SourceSchema:
         key=key,
         event_time=event_time,
         known_time=known_time,
+        retracted_time=retracted_time,
         lag_us=duration_us(source.lag) if source.lag else 0,
         missing=source.missing,
         without_time=source.without_time,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
-from holdfast.define.columns import Column, EventTime, Key, KnownTime
+from holdfast.define.columns import Column, EventTime, Key, KnownTime, RetractedTime
 from holdfast.define.grouped import Grouped
 from holdfast.errors import DefinitionError, Site
 
@@ -80,6 +80,11 @@ class Source:
     def known_time(cls) -> Column[Any] | None:
         """Return the column that says when a row was known."""
         return next(iter(cls.of_kind(KnownTime)), None)
+
+    @classmethod
+    def retracted_time(cls) -> Column[Any] | None:
+        """Return the column that says when a row was taken back."""
+        return next(iter(cls.of_kind(RetractedTime)), None)
 
     @classmethod
     def own_key(cls) -> Column[Any] | None:

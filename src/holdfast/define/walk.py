@@ -65,7 +65,7 @@ def value_kind(expression: Any) -> str:
     if isinstance(expression, Column):
         kinds = {"boolean": "boolean", "category": "category", "string": "category"}
         kinds |= {"key": "category", "text": "text"}
-        kinds |= {"time": "time", "event_time": "time", "known_time": "time"}
+        kinds |= dict.fromkeys(("time", "event_time", "known_time", "retracted_time"), "time")
         return kinds.get(expression.kind, "number")
     if isinstance(expression, Aggregate | Label):
         if expression.kind in ("any", "seen"):

@@ -13,23 +13,30 @@ from holdfast.data.table import Table, encode_key
 from holdfast.features.engine.view import View
 from holdfast.features.future_state import fill_futures
 from holdfast.features.labels import NEVER_US, horizon_us, label_of_rows, patience_us
-from holdfast.features.live import history_clock_us, live_records
+from holdfast.features.live import BEFORE_LIVE, history_clock_us, live_records
 from holdfast.features.log import Head
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import ViewPlan
 from holdfast.features.training_set import view_ops, with_found_keys
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["backfill", "comparable_from", "forget", "history_fingerprint", "is_current"]
+__all__ = [
+    "FIRST_FREE",
+    "backfill",
+    "comparable_from",
+    "forget",
+    "history_fingerprint",
+    "is_current",
+]
+
+FIRST_FREE = b"first free"
+"""Where `meta` says below which offset no record may stand, though those there were erased."""
 
 BATCH_KEYS = 50_000
 BATCH_RECORDS = 5_000
 
 DERIVED = ("state", "pending", "label", "future", "seen", "meta")
 """The spaces that can be made again from history and the log."""
-
-BEFORE_LIVE = 1 << 50
-"""Rows of history stand this far before the log's first offset, whatever history's length."""
 
 
 def history_fingerprint(online: OnlineFeatures, tables: Mapping[str, Table]) -> str:
@@ -63,13 +70,17 @@ def backfill(
     """
     clock = history_clock_us(tables)
     whole, tables = tables, with_found_keys(online.plan, tables)
+    online.history = lambda: whole
     with store.transaction(write=True) as txn:
-        since = txn.get("meta", b"since")
+        since, first_free = txn.get("meta", b"since"), txn.get("meta", FIRST_FREE)
         for space in DERIVED:
             txn.clear(space)
         if since is not None:
             txn.put("meta", b"since", since)
         behind = online.log.next_offset(txn)
+        if first_free is not None:
+            txn.put("meta", FIRST_FREE, first_free)
+            behind = max(behind, int.from_bytes(first_free))
     head = Head(clock, max(behind, sum(table.frame.height for table in tables.values())))
     labels = [label_of_rows(label, tables, until_us=NEVER_US - 1) for label in online.plan.labels]
     total = sum(tables[view.source].frame.height for view in online.plan.views)
@@ -127,14 +138,17 @@ def _refold(
         live = live_records(online.log, txn, tables)
     if not live.new and not live.known:
         return clock
-    total = len(live.new)
+    total, changed = len(live.new), []
     with progress.step("folding the live log again", total=total, unit="events") as step:
         for start in range(0, len(live.new), BATCH_RECORDS):
             batch = live.new[start : start + BATCH_RECORDS]
             with store.transaction(write=True) as txn:
                 for record in batch:
-                    online.refold(txn, record)
+                    changed += online.refold(txn, record)
             step.advance(len(batch))
+        if changed:
+            with store.transaction(write=True) as txn:
+                online.settle(txn, changed)
         with store.transaction(write=True) as txn:
             for record in live.known:
                 if record.prediction is not None:
@@ -152,21 +166,18 @@ def _fill_view(
     clock: int,
 ) -> None:
     view = online.plan.views[number]
-    ops = view_ops(online.plan, view, tables, labels=labels, reads=False)
-    kept = np.arange(len(ops.time))
-    if view.label >= 0:  # what matures at the clock or later still waits
-        kept = np.flatnonzero(labels[view.label][1][ops.update_rows] < clock)
+    ops = view_ops(online.plan, view, tables, labels=labels, reads=False).matured_before(clock)
     result = View(view.spec).replay(
-        entity=ops.entity[kept],
-        time=ops.time[kept],
-        action=ops.action[kept],
-        value_row=ops.value_row[kept],
+        entity=ops.entity,
+        time=ops.time,
+        action=ops.action,
+        value_row=ops.value_row,
         values=ops.values,
-        out_row=ops.out_row[kept],
+        out_row=ops.out_row,
         outputs=0,
         states=True,
     )
-    first = _first_rows(ops.entity[kept], ops.value_row[kept], ops.keys)
+    first = _first_rows(ops.entity, ops.rows_of_source, ops.keys)
     keys = _key_rows(tables[view.source], view, first)
     states = result.states or []
     batch: list[tuple[bytes, bytes]] = []
@@ -211,9 +222,10 @@ def _fill_waiting(
             if label.kind == "ahead":
                 target = tables[label.target]
                 patience = patience_us(label, table.schema)
-                recent = np.flatnonzero(target.event_us >= clock - patience)
+                recent = np.flatnonzero((target.event_us >= clock - patience) & ~target.gone)
                 due = horizon_us(label, table)  # a label without a value yet waits as well
-                due = np.where(table.known_us - table.event_us > patience, NEVER_US, due)
+                never = (table.known_us - table.event_us > patience) | table.gone
+                due = np.where(never, NEVER_US, due)
                 for at, row in zip(recent, target.frame[recent].iter_rows(named=True), strict=True):
                     maturity.add_target(
                         txn,
@@ -248,3 +260,6 @@ def _fill_seen(online: OnlineFeatures, store: OnlineStore, tables: Mapping[str, 
         for start in range(0, len(names), BATCH_KEYS):
             with store.transaction(write=True) as txn:
                 online.log.remember(txn, names[start : start + BATCH_KEYS])
+        gone = table.frame.get_column(key).filter(table.gone).drop_nulls()
+        with store.transaction(write=True) as txn:
+            online.later.remember(txn, name, gone.to_list())

@@ -14,6 +14,7 @@ from holdfast.core.duration import duration_words
 from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
 from holdfast.features.engine.operators import OPERATORS, AggregateSpec, hop_us
+from holdfast.features.engine.view import RETRACT
 from holdfast.features.future import amounts_of, log_places
 from holdfast.features.future_plan import FuturePlan, FutureWindow
 from holdfast.features.keys import joint_codes
@@ -178,7 +179,7 @@ class _Folded:
     def _listed(self, at: Ints, column: int, limit: int) -> tuple[EventBehind, ...]:
         newest = np.lexsort((at, self.ops.time[at]))[::-1][:limit]
         at = at[newest]
-        rows = self.ops.value_row[at]
+        rows = self.ops.rows_of_source[at]
         own = self.table.schema.key
         keys = self.table.frame[rows].get_column(own).to_list() if own else [None] * len(rows)
         numbers = self._numbers(at, column)
@@ -221,7 +222,9 @@ def _folded(
     if len(asked):
         same = np.flatnonzero((ops.entity == ops.entity[asked[0]]) & (ops.action % 2 == 1))
         before, after = same[same < asked[0]], same[same >= asked[0]]
-        after = after[ops.value_row[after] != row] if view.source == plan.each else after
+        taken = np.flatnonzero(ops.action[: asked[0]] == RETRACT)
+        before = np.setdiff1d(before, ops.value_row[taken])
+        after = after[ops.rows_of_source[after] != row] if view.source == plan.each else after
     known = table.known_us if view.label < 0 else labels[view.label][1]
     return _Folded(
         view=view,

@@ -8,7 +8,7 @@ from itertools import islice
 from holdfast.core.clock import monotonic_s
 from holdfast.data.table import Table
 from holdfast.features.live import live_records
-from holdfast.features.log import OUTCOME, Head, Record
+from holdfast.features.log import EVENT, Head, Record
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.paced import Rest
 from holdfast.stores.base import OnlineStore, Transaction
@@ -39,6 +39,7 @@ def catch_up(
     nothing twice. With `rest` it is done in small pieces, with a rest after each.
     """
     folded = 0
+    online.history = lambda: tables
     while True:
         with store.transaction(write=False) as txn:
             start = online.log.head(txn).next_offset
@@ -69,7 +70,7 @@ def _new(
 ) -> dict[int, Record]:
     """Return the records that history does not have, as known behind it, by offset."""
     here = {record.offset for record in found}
-    elsewhere = {int(r.row["offset"]) for r in found if r.kind == OUTCOME} - here
+    elsewhere = {int(r.row["offset"]) for r in found if r.kind != EVENT} - here
     rows = [online.log.record(txn, offset) for offset in sorted(elsewhere) if offset >= 0]
     asked = [row for row in rows if row is not None] + found
     new = live_records(online.log, txn, tables, records=asked).new
@@ -79,9 +80,11 @@ def _new(
 def _fold(
     online: OnlineFeatures, txn: Transaction, piece: list[Record], new: Mapping[int, Record]
 ) -> None:
+    changed = []
     for record in piece:
         if record.offset in new:
-            online.refold(txn, new[record.offset])
+            changed += online.refold(txn, new[record.offset])
+    online.settle(txn, changed)
     if piece:
         clock_us = online.log.head(txn).clock_us
         online.log.set_head(txn, Head(clock_us, piece[-1].offset + 1))

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from holdfast.data.corrections import Corrections
 from holdfast.data.table import Table
-from holdfast.features.log import EVENT, OUTCOME, Log, Record
+from holdfast.define.schema import SourceSchema
+from holdfast.features.log import EVENT, RETRACT, Log, Record
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["Live", "history_clock_us", "live_records", "live_tables", "with_live"]
+__all__ = [
+    "BEFORE_LIVE",
+    "Live",
+    "has_label",
+    "history_clock_us",
+    "live_parts",
+    "live_records",
+    "live_tables",
+    "with_live",
+]
 
 BEGINNING_US = -(1 << 62)
+
+BEFORE_LIVE = 1 << 50
+"""Rows of history stand this far before the log's first offset, whatever history's length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +41,8 @@ class Live:
 
 
 def history_clock_us(tables: Mapping[str, Table]) -> int:
-    """Return when the last row of history was known; the beginning of time when it is empty."""
-    ends = [int(table.known_us[-1]) for table in tables.values() if table.frame.height]
+    """Return when history ends: the last row known, or taken back; else the beginning of time."""
+    ends = [table.end_us for table in tables.values() if table.frame.height]
     return max(ends, default=BEGINNING_US)
 
 
@@ -43,9 +57,10 @@ def live_records(
 
     `records`: those of the log that are asked about; all of them where it is not given.
 
-    A row counts as known when history has a row of its key; outcomes go with their row. The new
-    ones were known no sooner than the end of history, which may have grown since they were
-    accepted; records of a source that is no longer used are in neither list.
+    A row counts as known when history has a row of its key; outcomes go with their row, and so
+    does what takes it back, unless history does not say so. The new ones were known no sooner
+    than the end of history, which may have grown since they were accepted; records of a source
+    that is no longer used are in neither list.
     """
     clock_us = history_clock_us(tables)
     given = log.records(txn) if records is None else records
@@ -53,11 +68,13 @@ def live_records(
     known = _in_history(log, asked, tables)
     live = Live([], [])
     for record in asked:
-        offset = int(record.row["offset"]) if record.kind == OUTCOME else record.offset
-        if offset in known:
+        offset = record.offset if record.kind == EVENT else int(record.row["offset"])
+        if offset in known and record.kind == RETRACT:
+            record = replace(record, row={**record.row, "offset": -1})
+        elif offset in known:
             live.known.append(record)
-        else:
-            live.new.append(replace(record, known_us=max(clock_us, record.known_us)))
+            continue
+        live.new.append(replace(record, known_us=max(clock_us, record.known_us)))
     return live
 
 
@@ -70,50 +87,108 @@ def with_live(
     """
     with store.transaction(write=False) as txn:
         records = live_records(log, txn, tables).new
-    later = live_tables(records, tables, label=label)
+    history, later = live_parts(records, tables, label=label)
     return {
         name: table.extend(later[name]) if len(later[name]) else table
-        for name, table in tables.items()
+        for name, table in history.items()
     }
+
+
+def live_parts(
+    records: Sequence[Record], tables: Mapping[str, Table], *, label: str = ""
+) -> tuple[dict[str, Table], dict[str, Table]]:
+    """Return history, with what the log took back of it, and the live records as tables."""
+    back: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record.kind == RETRACT and int(record.row["offset"]) < 0:
+            back.setdefault(record.source, {}).setdefault(str(record.row["key"]), record)
+    history = dict(tables)
+    for name, taken in back.items():
+        table = tables[name]
+        if not table.schema.key:
+            continue
+        keys = table.frame.get_column(table.schema.key)
+        rows = np.flatnonzero(keys.is_in(list(taken)).fill_null(False).to_numpy())
+        found = [taken[key] for key in keys[rows].to_list()]
+        at_us = np.array([record.known_us for record in found], dtype=np.int64)
+        order = np.array([record.offset for record in found], dtype=np.int64)
+        history[name] = table.retracted(rows, at_us, order)
+    return history, live_tables(records, tables, label=label)
 
 
 def live_tables(
     records: Iterable[Record], tables: Mapping[str, Table], *, label: str = ""
 ) -> dict[str, Table]:
-    """Return live records as tables of their own, in log order, outcomes filled in.
+    """Return live records as tables of their own, in log order.
 
-    Some records may be left out: an outcome without its row is.
+    The first outcome of a row is in its column, later ones are its corrections. Some records may
+    be left out: an outcome without its row is.
     """
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
-    orders: dict[str, list[int]] = {name: [] for name in tables}
-    known: dict[str, list[int]] = {name: [] for name in tables}
-    place: dict[int, int] = {}
-    outcomes: dict[str, list[tuple[int, Any, int]]] = {name: [] for name in tables}
+    found = {name: _Rows() for name in tables}
     for record in records:
-        if record.kind == OUTCOME:
-            where = place.get(int(record.row["offset"]))
-            if where is not None and label and label in record.row:
-                outcomes[record.source].append((where, record.row[label], record.known_us))
+        rows = found[record.source]
+        if record.kind == EVENT:
+            rows.place[record.offset] = len(rows.events)
+            rows.events.append(record)
             continue
-        place[record.offset] = len(rows[record.source])
-        rows[record.source].append(record.row)
-        orders[record.source].append(record.offset)
-        known[record.source].append(record.known_us)
-    found = {}
-    for name, live in rows.items():
-        outcome_us = np.full(len(live), -1, dtype=np.int64)
-        for where, value, known_us in outcomes[name]:
-            live[where] = {**live[where], label: value}
-            outcome_us[where] = known_us
-        found[name] = Table.from_rows(
-            tables[name].schema,
-            live,
-            known_us=np.array(known[name], dtype=np.int64),
-            order=np.array(orders[name], dtype=np.int64),
+        where = rows.place.get(int(record.row["offset"]))
+        if where is None:
+            continue
+        if record.kind == RETRACT:
+            rows.retracted.setdefault(where, record)
+        elif label and label in record.row:
+            rows.told.append((where, record))
+    return {name: rows.table(tables[name].schema, label) for name, rows in found.items()}
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The live records of one source: rows, and what was told of them later."""
+
+    events: list[Record] = field(default_factory=list)
+    place: dict[int, int] = field(default_factory=dict)
+    told: list[tuple[int, Record]] = field(default_factory=list)
+    retracted: dict[int, Record] = field(default_factory=dict)
+
+    def table(self, schema: SourceSchema, label: str) -> Table:
+        content = [record.row for record in self.events]
+        outcome_us = np.full(len(content), -1, dtype=np.int64)
+        later = []
+        for where, record in self.told:
+            if outcome_us[where] < 0 and not has_label(schema, content[where], label):
+                content[where] = {**content[where], label: record.row[label]}
+                outcome_us[where] = record.known_us
+            else:
+                later.append((where, record))
+        table = Table.from_rows(
+            schema,
+            content,
+            known_us=np.array([record.known_us for record in self.events], dtype=np.int64),
+            order=np.array([record.offset for record in self.events], dtype=np.int64),
             outcome_us=outcome_us,
             outcome_attr=label,
         )
-    return found
+        if later:
+            corrections = Corrections(
+                np.array([where for where, _ in later], dtype=np.int64),
+                np.array([float(record.row[label]) for _, record in later]),
+                np.array([record.known_us for _, record in later], dtype=np.int64),
+                np.array([record.offset for _, record in later], dtype=np.int64),
+            )
+            table = replace(table, corrections=corrections)
+        return table.retracted(
+            np.array(list(self.retracted), dtype=np.int64),
+            np.array([record.known_us for record in self.retracted.values()], dtype=np.int64),
+            np.array([record.offset for record in self.retracted.values()], dtype=np.int64),
+        )
+
+
+def has_label(schema: SourceSchema, row: Mapping[str, Any], label: str) -> bool:
+    """Return whether a row came with its label, and with the moment from which it counts."""
+    if not label or row.get(label) is None:
+        return False
+    known_at = schema.column(label).known_at
+    return not known_at or row.get(known_at) is not None
 
 
 def _in_history(log: Log, records: list[Record], tables: Mapping[str, Table]) -> set[int]:

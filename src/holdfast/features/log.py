@@ -16,6 +16,7 @@ from holdfast.stores.base import OnlineStore, Transaction
 __all__ = [
     "EVENT",
     "OUTCOME",
+    "RETRACT",
     "SPACES",
     "Head",
     "Log",
@@ -28,7 +29,11 @@ __all__ = [
 SPACES = ("log", "state", "pending", "label", "future", "seen", "meta", "predictions")
 """The spaces of an online store that holds a log and the state folded from it."""
 
-EVENT, OUTCOME = 0, 1
+EVENT, OUTCOME, RETRACT = 0, 1, 2
+"""What a record is: a row; the label of a row (`offset`); that a row is taken back.
+
+A `RETRACT` record names its row by `offset`, -1 for a row of history, and by `key`, if it has one.
+"""
 _HEAD = struct.Struct(">qq")
 _OFFSET = struct.Struct(">q")
 _pack = msgspec.msgpack.Encoder().encode
@@ -154,6 +159,10 @@ class Log:
         for key, value in txn.scan("log", _OFFSET.pack(start), end):
             if skip is None or not skip(value):
                 yield _record(_OFFSET.unpack(key)[0], value)
+
+    def forget(self, txn: Transaction, offset: int) -> None:
+        """Remove a record; its offset stays unused."""
+        txn.delete("log", _OFFSET.pack(offset))
 
     def link(self, txn: Transaction, source: str, row: Mapping[str, Any], prediction: str) -> None:
         """Remember the answer given to a row that the log or history had before it was asked."""

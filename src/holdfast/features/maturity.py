@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,8 +14,14 @@ import numpy.typing as npt
 from holdfast.data.contract import row_numbers
 from holdfast.data.table import encode_key
 from holdfast.errors import StoreError
-from holdfast.features.labels import ELSEWHERE, KINDS, aggregate_ahead, patience_us
-from holdfast.features.log import Record
+from holdfast.features.labels import (
+    ELSEWHERE,
+    KINDS,
+    NEVER_US,
+    Counted,
+    aggregate_ahead,
+    patience_us,
+)
 from holdfast.features.plan import LabelPlan, Plan
 from holdfast.features.rows import run_row
 from holdfast.stores.base import Transaction
@@ -22,7 +29,7 @@ from holdfast.stores.base import Transaction
 if TYPE_CHECKING:
     from holdfast.features.online import OnlineView
 
-__all__ = ["Maturity", "Waiting"]
+__all__ = ["Known", "Maturity", "Waiting"]
 
 RECORDS_PER_KEY_MAX = 100_000
 
@@ -34,6 +41,17 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row that was folded before: its times (us), and its place in the log or in history."""
+
+    source: str
+    row: Row
+    time_us: int
+    known_us: int
+    position: int
 
 
 class Waiting(msgspec.Struct, array_like=True):
@@ -78,24 +96,74 @@ class Maturity:
                         value = float(row_numbers(self._schema(label), row, (label.column,))[0])
                     self.wait(txn, index, row, time_us=time_us, due=due, offset=offset, value=value)
 
-    def outcome(self, txn: Transaction, logged: Record, value: float, *, known_us: int) -> None:
+    def outcome(self, txn: Transaction, known: Known, value: float, *, known_us: int) -> None:
         """Take note of the label column of a row logged before."""
-        for index in self.used:
-            label = self.plan.labels[index]
-            if label.kind != "column" or label.column != self.plan.labels[0].column:
-                continue
-            schema = self._schema(label)
-            time_us = int(logged.row[schema.event_time])
-            due = max(time_us + (label.known_after_us or 0), known_us)
+        for index in self._told():
             self.wait(
                 txn,
                 index,
-                logged.row,
-                time_us=time_us,
-                due=due,
-                offset=logged.offset,
+                known.row,
+                time_us=known.time_us,
+                due=self._due_of(index, known, known_us) or 0,
+                offset=known.position,
                 value=value,
             )
+
+    def correct(self, txn: Transaction, known: Known, value: float, *, told_us: int | None) -> bool:
+        """Let a label that still waits have another value; return whether one was folded already.
+
+        `told_us`: when its first outcome was known, None where the row came with its label.
+        """
+        folded = False
+        for index in self._told():
+            name = self._name(index, known, told_us)
+            packed = txn.get("pending", name) if name else None
+            if packed is None:
+                folded = True
+            else:
+                waiting = _decode_waiting(packed)
+                waiting.value = value
+                txn.put("pending", name, _pack(waiting))
+        return folded
+
+    def withdraw(self, txn: Transaction, known: Known, *, told_us: int | None) -> None:
+        """Forget a row that is taken back: as what a label counts, and as what waits for one."""
+        for index in self.used:
+            label = self.plan.labels[index]
+            key = None
+            if label.kind == "ahead" and label.target == known.source:
+                key = self._row_key(index, known.row, label.target_keys)
+            if key is not None:
+                kept = _records(txn.get("label", key))
+                kept = kept[kept[:, 2] != known.position]
+                if len(kept):
+                    txn.put("label", key, kept.tobytes())
+                else:
+                    txn.delete("label", key)
+            name = self._name(index, known, told_us) if label.source == known.source else b""
+            if name:
+                txn.delete("pending", name)
+
+    def _told(self) -> list[int]:
+        """Return the labels that outcomes tell."""
+        told = self.plan.labels[0]
+        return [
+            index
+            for index in self.used
+            if (label := self.plan.labels[index]).kind == "column"
+            and (label.source, label.column) == (told.source, told.column)
+        ]
+
+    def _name(self, index: int, known: Known, told_us: int | None) -> bytes:
+        """Return where a row waits for a label, b"" where it does not."""
+        due = self._due_of(index, known, told_us)
+        return b"" if due is None else _WHEN.pack(due + _SIGN, known.position + _SIGN, index)
+
+    def _due_of(self, index: int, known: Known, told_us: int | None) -> int | None:
+        label = self.plan.labels[index]
+        if label.kind == "column" and told_us is not None and index in self._told():
+            return max(known.time_us + (label.known_after_us or 0), told_us)
+        return self._due(label, known.row, known.time_us, known.known_us)
 
     def wait(
         self,
@@ -189,11 +257,15 @@ class Maturity:
             np.array([waiting.time_us]),
             np.array([due]),
             np.array([own]),
+            np.zeros(1, dtype=np.int64),
             np.array([0, len(records)]),
-            np.ascontiguousarray(whole[:, 0]),
-            np.ascontiguousarray(whole[:, 1]),
-            np.ascontiguousarray(whole[:, 2]),
-            np.ascontiguousarray(records[:, 3]),
+            Counted(
+                np.ascontiguousarray(whole[:, 0]),
+                np.ascontiguousarray(whole[:, 1]),
+                np.ascontiguousarray(whole[:, 2]),
+                np.ascontiguousarray(records[:, 3]),
+                np.full(len(records), NEVER_US),
+            ),
             label.ahead_us,
         )
         return float(result[0])

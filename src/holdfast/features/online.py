@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.data.contract import row_numbers
-from holdfast.data.table import encode_key
-from holdfast.errors import NotFoundError
+from holdfast.data.table import Table, encode_key
 from holdfast.features.engine.view import View
 from holdfast.features.future_state import OnlineFuture
 from holdfast.features.holidays import HolidayTable
-from holdfast.features.log import OUTCOME, Head, Log, Record
+from holdfast.features.later import Accepted, Later
+from holdfast.features.log import EVENT, Head, Log, Record
 from holdfast.features.maturity import Maturity
 from holdfast.features.plan import Plan, ViewPlan
+from holdfast.features.refold import Changed, refold_states
 from holdfast.features.rows import run_row
 from holdfast.features.through import id_text, key_part
 from holdfast.stores.base import Transaction
@@ -26,15 +26,7 @@ __all__ = ["Accepted", "OnlineFeatures", "OnlineView"]
 
 Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of a record: its offset, and whether the log had it already."""
-
-    offset: int
-    repeated: bool = False
-    prediction: str | None = None
+History = Callable[[], Mapping[str, Table]]
 
 
 class OnlineView:
@@ -59,6 +51,14 @@ class OnlineView:
         state = txn.get("state", key) or b""
         txn.put("state", key, self.view.update(state, time_us, values))
 
+    def replace(self, txn: Transaction, parts: Sequence[str], state: bytes) -> None:
+        """Set the state of a key that was folded again; b"" for a key without events."""
+        key = self.prefix + encode_key(list(parts))
+        if state:
+            txn.put("state", key, state)
+        else:
+            txn.delete("state", key)
+
     def read(
         self, states: Mapping[bytes, bytes | None], key: bytes | None, time_us: int, values: Floats
     ) -> Floats:
@@ -76,16 +76,19 @@ class OnlineFeatures:
 
     One record: `accept` (its place in the log; what matured before it is folded first), `read`
     (before it is folded), `fold`. All in one transaction of the caller, so that log and state
-    can never disagree.
+    can never disagree. `history` gives the tables behind which the log stands, none if it is not
+    given; they are asked for only when a record is taken back, or a label corrected.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, history: History | None = None) -> None:
         self.plan = plan
+        self.history = history or (lambda: {n: Table.none(s) for n, s in plan.schemas.items()})
         self.log = Log(plan.schemas)
         self.views = [OnlineView(view) for view in plan.views]
         self.futures = [OnlineFuture(future) for future in plan.futures]
         self.holidays = [HolidayTable(asked) for asked in plan.holidays]
         self.maturity = Maturity(plan, self.views)
+        self.later = Later(self)
 
     def accept(
         self, txn: Transaction, source: str, row: Row, *, prediction: str | None = None
@@ -94,7 +97,7 @@ class OnlineFeatures:
         known = self.log.find(txn, source, row)
         if known is not None:
             return Accepted(known[0], True, known[1])
-        head = self._advance(txn, self.log.known_us(source, row))
+        head = self.advance(txn, self.log.known_us(source, row))
         self.log.append(txn, source, row, head=head, prediction=prediction)
         return Accepted(head.next_offset)
 
@@ -154,30 +157,25 @@ class OnlineFeatures:
         return dict(zip(known, txn.get_many("state", known), strict=True)) if known else {}
 
     def outcome(self, txn: Transaction, offset: int, value: float) -> Accepted:
-        """Record the label column of the row of `each` at an offset; the first one counts.
+        """Record the label column of the row of `each` at an offset; another value corrects it.
 
         Raises:
             NotFoundError: HF303 when the log has no such row.
+            ContractError: HF342 when the row was taken back.
         """
-        plan = self.plan
-        logged = self.log.record(txn, offset) if offset >= 0 else None
-        if logged is None or logged.source != plan.each or logged.kind == OUTCOME:
-            raise NotFoundError(
-                f"the log has no `{plan.each}` that this outcome could belong to",
-                code="HF303",
-                hint="send the key of a row that was predicted; history brings its own labels",
-            )
-        column = plan.labels[0].column
-        earlier = txn.get("seen", _outcome_name(offset))
-        if earlier is not None:
-            return Accepted(int.from_bytes(earlier), True)
-        if logged.row.get(column) is not None:  # it came with its label
-            return Accepted(offset, True)
-        head = self._advance(txn, self.log.head(txn).clock_us)
-        txn.put("seen", _outcome_name(offset), head.next_offset.to_bytes(8))
-        self.log.append(txn, plan.each, {column: value, "offset": offset}, head=head, kind=OUTCOME)
-        self.maturity.outcome(txn, logged, value, known_us=head.clock_us)
-        return Accepted(head.next_offset)
+        return self.later.outcome(txn, offset, value)
+
+    def retract(
+        self, txn: Transaction, source: str, *, key: str | None = None, offset: int = -1
+    ) -> Accepted:
+        """Take back the row of a source with this key of its own, or at this place in the log.
+
+        From here on nothing counts it; what was read before keeps what it saw.
+
+        Raises:
+            NotFoundError: HF341 when neither the log nor history has such a row.
+        """
+        return self.later.retract(txn, source, key=key, offset=offset)
 
     def replay(self, txn: Transaction, source: str, row: Row) -> Accepted:
         """Accept and fold one record that is not asked about."""
@@ -186,21 +184,23 @@ class OnlineFeatures:
             self.fold(txn, source, row, accepted.offset)
         return accepted
 
-    def refold(self, txn: Transaction, record: Record) -> None:
-        """Fold a record that the log has already, as it was folded when it was accepted."""
+    def refold(self, txn: Transaction, record: Record) -> list[Changed]:
+        """Fold a record that the log has already, as it was folded when it was accepted.
+
+        Returns what it took back or corrected: `settle` is for all of them at once.
+        """
         self.maturity.drain(txn, record.known_us)
         self.log.note(txn, record)
-        if record.kind != OUTCOME:
+        if record.kind == EVENT:
             self.fold(txn, record.source, record.row, record.offset)
-            return
-        column, offset = self.plan.labels[0].column, int(record.row["offset"])
-        logged = self.log.record(txn, offset)
-        if logged is None or column not in record.row:  # the label was another one then
-            return
-        txn.put("seen", _outcome_name(offset), record.offset.to_bytes(8))
-        self.maturity.outcome(txn, logged, record.row[column], known_us=record.known_us)
+            return []
+        return self.later.refold(txn, record)
 
-    def _advance(self, txn: Transaction, known_us: int) -> Head:
+    def settle(self, txn: Transaction, changed: list[Changed]) -> None:
+        """Fold the keys again that records taken back or corrected had fed."""
+        refold_states(self, txn, changed)
+
+    def advance(self, txn: Transaction, known_us: int) -> Head:
         """Move the log's clock, folding first what matured before the new moment."""
         head = self.log.head(txn)
         clock = max(head.clock_us, known_us)
@@ -223,7 +223,3 @@ class OnlineFeatures:
             else:
                 inputs[index] = time_us
         return inputs
-
-
-def _outcome_name(offset: int) -> bytes:
-    return f"\x00outcome\x00{offset}".encode()

@@ -89,6 +89,10 @@ class PacedStore:
         """Return once every commit is on the disk."""
         self.store.sync()
 
+    def purge(self) -> None:
+        """Write the whole store's files anew."""
+        self.store.purge()
+
     def close(self) -> None:
         """Leave the store open."""
 

@@ -13,7 +13,7 @@ import polars as pl
 from holdfast.data.table import Table
 from holdfast.features.plan import Plan
 
-__all__ = ["Reader", "readers_of", "related_tables"]
+__all__ = ["Reader", "readers_of", "related_tables", "rows_with_keys"]
 
 Rows = npt.NDArray[np.int64]
 Marks = list[npt.NDArray[np.bool_]]
@@ -86,7 +86,7 @@ def related_tables(
     for reader in readers_of(plan):
         for mark, part in zip(marks[reader.source], parts, strict=True):
             frame = part[reader.source].frame
-            mark |= not reader.keyed or _found(frame, reader.keys, asked, reader.lookup)
+            mark |= not reader.keyed or rows_with_keys(frame, reader.keys, asked, reader.lookup)
     for index in sorted({view.label for view in plan.views if view.label >= 0}):
         label = plan.labels[index]
         if label.kind != "ahead":
@@ -96,7 +96,9 @@ def related_tables(
         ]
         wanted = pl.concat([frame.select(label.row_keys) for frame in rows])
         for mark, part in zip(marks[label.target], parts, strict=True):
-            mark |= _found(part[label.target].frame, label.target_keys, wanted, label.row_keys)
+            mark |= rows_with_keys(
+                part[label.target].frame, label.target_keys, wanted, label.row_keys
+            )
     if kept is not None:
         _keep(marks[plan.each], kept)
     whole = {}
@@ -119,7 +121,7 @@ def _keep(marks: Marks, kept: Rows) -> None:
         mark[here] = True
 
 
-def _found(
+def rows_with_keys(
     frame: pl.DataFrame, keys: tuple[str, ...], asked: pl.DataFrame, lookup: tuple[str, ...]
 ) -> npt.NDArray[np.bool_]:
     """Return which rows have one of the asked keys, bool[n]; a missing part is no key."""

@@ -13,7 +13,7 @@ from holdfast.features.log import SPACES
 from holdfast.features.plan import Plan
 from holdfast.stores.base import OnlineStore, Transaction
 
-__all__ = ["ALL_SPACES", "SLOTS_MAX", "Slot", "SlotStore", "SlotTransaction", "Slots"]
+__all__ = ["ALL_SPACES", "REGISTER", "SLOTS_MAX", "Slot", "SlotStore", "SlotTransaction", "Slots"]
 
 SLOTS_MAX = 4
 """Plans whose state one store keeps at a time."""
@@ -113,6 +113,10 @@ class SlotStore:
     def sync(self) -> None:
         """Return once every commit is on the disk."""
         self.store.sync()
+
+    def purge(self) -> None:
+        """Write the whole store's files anew."""
+        self.store.purge()
 
     def close(self) -> None:
         """Leave the store open."""

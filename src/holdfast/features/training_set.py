@@ -13,7 +13,7 @@ import polars as pl
 from holdfast.core.fingerprint import category_id
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
-from holdfast.features.engine.view import View
+from holdfast.features.engine.view import RETRACT, View
 from holdfast.features.future import future_of_rows
 from holdfast.features.future_plan import FuturePlan
 from holdfast.features.holidays import HolidayTable
@@ -21,6 +21,13 @@ from holdfast.features.keys import joint_codes
 from holdfast.features.labels import NEVER_US, label_of_rows, patience_us, program_inputs
 from holdfast.features.plan import Plan, ViewPlan
 from holdfast.features.rows import Program, run
+from holdfast.features.taken_back import (
+    BEGINNING_US,
+    Changed,
+    changed_of,
+    gone_places,
+    in_log_order,
+)
 from holdfast.features.through import ID, with_keys
 
 __all__ = [
@@ -54,6 +61,7 @@ class TrainingSet:
     `values` float64[n, F]: categories as `category_id`, missing as NaN. `context` float64[n, R]:
     what the value of a decision needs. `label` float64[n]: NaN where not known. `matured_us`
     int64[n]: when the label counts. `cluster` int64[n]: rows that belong to one entity.
+    `taken_back` bool[n]: rows that have no label for that; None where none was.
     `encodings`: what the plan says about encoders, by feature. `text_attrs`: for each feature that
     is made of a text, the column of `rows` that holds it; its column of `values` is missing.
     """
@@ -76,6 +84,7 @@ class TrainingSet:
     late: int = 0
     encodings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     text_attrs: Mapping[str, str] = field(default_factory=dict)
+    taken_back: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -84,6 +93,13 @@ class TrainingSet:
     def texts(self) -> dict[str, pl.Series]:
         """For each feature that is made of a text, the texts of the rows, null where missing."""
         return {name: self.rows.get_column(attr) for name, attr in self.text_attrs.items()}
+
+    @property
+    def gone(self) -> npt.NDArray[np.bool_]:
+        """Which rows were taken back, bool[n]."""
+        if self.taken_back is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        return self.taken_back
 
     def take(self, index: Any) -> TrainingSet:
         """Return the rows at an index array (whole numbers, or one truth value per row)."""
@@ -98,6 +114,7 @@ class TrainingSet:
             time_us=self.time_us[where],
             known_us=self.known_us[where],
             cluster=self.cluster[where],
+            taken_back=None if self.taken_back is None else self.taken_back[where],
             rows=self.rows[where],
         )
 
@@ -114,6 +131,34 @@ class ViewOps:
     out_row: Ints
     keys: int
     update_rows: Ints
+    source_row: Ints | None = None
+    due_us: Ints | None = None
+
+    @property
+    def rows_of_source(self) -> Ints:
+        """The row of the source that each operation folds or takes back, -1 for a read."""
+        return self.value_row if self.source_row is None else self.source_row
+
+    def matured_before(self, clock_us: int) -> ViewOps:
+        """Return the operations without labels that still wait at a moment."""
+        if self.due_us is None:
+            return self
+        kept = np.flatnonzero(self.due_us < clock_us)
+        place = np.full(len(self.time), -1, dtype=np.int64)
+        place[kept] = np.arange(len(kept))
+        value_row = self.value_row[kept]
+        back = self.action[kept] == RETRACT
+        value_row[back] = place[value_row[back]]
+        return replace(
+            self,
+            entity=self.entity[kept],
+            time=self.time[kept],
+            action=self.action[kept],
+            value_row=value_row,
+            out_row=self.out_row[kept],
+            source_row=self.rows_of_source[kept],
+            due_us=self.due_us[kept],
+        )
 
 
 def build_training_set(
@@ -145,7 +190,7 @@ def build_training_set(
             step.advance(_stream_length(view, tables))
     outputs["ahead"] = [ahead_of_rows(plan, future, tables) for future in plan.futures]
     outputs["holiday"] = holidays_of_rows(plan, each)
-    end = max((int(t.known_us[-1]) for t in tables.values() if len(t)), default=0)
+    end = max((t.end_us for t in tables.values() if len(t)), default=0)
     end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context
     values = program_of_rows(plan.program, each, outputs)
@@ -161,6 +206,7 @@ def build_training_set(
         time_us=each.event_us,
         known_us=each.known_us,
         cluster=_clusters(plan, each),
+        taken_back=each.gone if each.retracted_us is not None else None,
         rows=each.frame,
         categories=_categories(plan, tables, values),
         without_time=plan.schemas[plan.each].without_time,
@@ -192,7 +238,7 @@ def view_of_rows(
         out_row=ops.out_row,
         outputs=tables[plan.each].frame.height,
     )
-    return result.values, int((ops.action != 2).sum()), result.late
+    return result.values, int((ops.action % 2 == 1).sum()), result.late
 
 
 def with_found_keys(plan: Plan, tables: Mapping[str, Table]) -> Mapping[str, Table]:
@@ -229,6 +275,10 @@ def view_ops(
         [(each.frame, view.lookup), (source.frame, view.keys)]
     )
     label = labels[view.label] if view.label >= 0 else None
+    changed = changed_of(plan, view, tables)
+    if changed is not None:
+        return _changed_ops(plan, view, tables, changed, codes=(row_codes, source_codes),
+                            keys=keys, reads=reads)  # fmt: skip
     inputs = program_inputs(source, view.values.inputs, label[0] if label else None)
     values = run(view.values, inputs) if view.spec.columns else np.empty((len(inputs), 0))
     if label is None and view.source == plan.each and view.keys == view.lookup and reads:
@@ -264,6 +314,54 @@ def view_ops(
         out_row=np.concatenate([asked, np.full(len(updates), -1)])[order].astype(np.int64),
         keys=keys,
         update_rows=updates,
+        due_us=None
+        if label is None
+        else np.concatenate([np.full(len(asked), BEGINNING_US), due[updates]])[order],
+    )
+
+
+def _changed_ops(
+    plan: Plan,
+    view: ViewPlan,
+    tables: Mapping[str, Table],
+    changed: Changed,
+    *,
+    codes: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
+    keys: int,
+    reads: bool,
+) -> ViewOps:
+    """Return one view's operations where rows were taken back or labels corrected."""
+    each, source = tables[plan.each], tables[view.source]
+    counted = codes[1] >= 0
+    if changed.label is not None and plan.labels[view.label].kind == "ahead":
+        patience = patience_us(plan.labels[view.label], source.schema)
+        counted &= source.known_us - source.event_us <= patience
+    ordered = in_log_order(
+        each,
+        source,
+        changed,
+        codes=codes,
+        asked=np.flatnonzero(codes[0] >= 0) if reads else np.empty(0, dtype=np.int64),
+        counted=counted,
+        together=reads and view.label < 0 and each is source and view.keys == view.lookup,
+    )
+    inputs = program_inputs(source, view.values.inputs, changed.label)
+    told = changed.changes.of(counted)
+    again = inputs[told.rows]
+    if "label" in view.values.inputs:
+        again[:, view.values.inputs.index("label")] = told.values
+    both = np.concatenate([inputs, again])
+    return ViewOps(
+        entity=ordered.entity,
+        time=ordered.time,
+        action=ordered.action,
+        value_row=ordered.value_row,
+        values=run(view.values, both) if view.spec.columns else np.empty((len(both), 0)),
+        out_row=ordered.out_row,
+        keys=keys,
+        update_rows=np.flatnonzero(counted),
+        source_row=ordered.source_row,
+        due_us=ordered.due_us if changed.label is not None else None,
     )
 
 
@@ -284,7 +382,9 @@ def _merged(each: Table, source: Table, asked: Ints, updates: Ints, *, due: Ints
 def ahead_of_rows(plan: Plan, future: FuturePlan, tables: Mapping[str, Table]) -> Floats:
     """Return the windows of one known future for the rows of `each`, float64[n, K]."""
     each, source = tables[plan.each], tables[future.source]
-    return future_of_rows(future, each, source, log_order=log_order(each, source))
+    order = log_order(each, source)
+    gone = gone_places(each, source, order)
+    return future_of_rows(future, each, source, log_order=order, gone=gone)
 
 
 def holidays_of_rows(plan: Plan, each: Table) -> list[Floats]:

@@ -7,7 +7,7 @@ import numpy as np
 from holdfast.features.engine import view
 from holdfast.features.future import look_around
 from holdfast.features.holidays import count_days
-from holdfast.features.labels import KINDS, aggregate_ahead
+from holdfast.features.labels import KINDS, Counted, aggregate_ahead
 from holdfast.features.rows import Builder, run
 
 __all__ = ["warm_up"]
@@ -21,9 +21,8 @@ def warm_up() -> None:
     builder.output()
     run(builder.build(), np.empty((1, 0)))
     whole, span = np.zeros(1, dtype=np.int64), np.array([0, 1], dtype=np.int64)
-    aggregate_ahead(
-        KINDS["any"], whole, whole, whole, whole, span, whole, whole, whole, np.ones(1), 1
-    )
+    records = Counted(whole, whole, whole, np.ones(1), whole)
+    aggregate_ahead(KINDS["any"], whole, whole, whole, whole, whole, span, records, 1)
     count_days(np.zeros(3, dtype=np.int64), whole, span, whole, whole, whole)
     windows, spans, nothing = whole.repeat(2)[None], whole.repeat(3)[None] - 1, np.zeros((0, 1))
     places = (whole, whole, whole, whole, span, whole, whole, whole)

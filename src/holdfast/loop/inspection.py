@@ -14,7 +14,7 @@ from holdfast.data.ingest import Loaded
 from holdfast.data.table import Table
 from holdfast.define.use_case import UseCase
 from holdfast.features.catalog import FeatureAbout, catalog
-from holdfast.features.live import live_records, live_tables
+from holdfast.features.live import live_parts, live_records
 from holdfast.features.moment import FeaturesAt, features_at
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, joined, verify_history
@@ -171,5 +171,5 @@ class Inspection(ABC):
                 with store.transaction(write=False) as txn:
                     live = live_records(online.log, txn, history.tables).new
             column = history.plan.labels[0].column
-            parts.append(live_tables(live, history.tables, label=column))
+            parts = list(live_parts(live, history.tables, label=column))
         return features_at(history.plan, parts, **asked)

@@ -14,6 +14,7 @@ from holdfast.core.clock import Clock, SystemClock, iso
 from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.audit import Audit
+from holdfast.data.erased import Erased, without_erased
 from holdfast.data.ingest import Loaded, load
 from holdfast.data.quarantine import write_quarantine
 from holdfast.data.table import Table
@@ -34,8 +35,9 @@ from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.features.warm_up import warm_up
 from holdfast.loop.audit_history import audit_history
 from holdfast.loop.config import Config, read_config
+from holdfast.loop.erasing import Erasing
 from holdfast.loop.follow import Follower
-from holdfast.loop.inspection import History, Inspection
+from holdfast.loop.inspection import History
 from holdfast.loop.model_training import Trained, train_and_register
 from holdfast.loop.pinned import Ready, prepare
 from holdfast.models.open import load_model
@@ -50,7 +52,7 @@ from holdfast.training.bundle import Bundle, load_bundle, read_plan
 __all__ = ["History", "Project"]
 
 
-class Project(Inspection):
+class Project(Erasing):
     """A folder with definition files; what Holdfast makes lives in its `.holdfast` folder.
 
     The same verbs as the command line. Every failure is a `HoldfastError`.
@@ -74,6 +76,7 @@ class Project(Inspection):
         self.config: Config = read_config(self.folder)
         self.home = self.folder / ".holdfast"
         self._frames = frames or {}
+        self.erased = Erased(self.home / "erased")
         self._histories: dict[str, History] = {}
         self._built: dict[str, TrainingSet] = {}
         self._pinned: dict[str, dict[str, Table]] = {}
@@ -144,13 +147,9 @@ class Project(Inspection):
 
     def _load(self, plan: Plan) -> dict[str, Loaded]:
         """Return the sources of a plan, held to the contracts that it carries."""
-        loaded: dict[str, Loaded] = {}
-        for source, schema in plan.schemas.items():
-            where: Any = self._frames.get(source)
-            if where is None:
-                where = self.folder / self.config.sources.get(source, schema.uri)
-            loaded[source] = load(schema, where, now_us=self.clock.now_us(), progress=self.progress)
-            write_quarantine(self.home / "quarantine", source, loaded[source].quarantine)
+        loaded = without_erased(self._read(plan), self.erased)
+        for source, one in loaded.items():
+            write_quarantine(self.home / "quarantine", source, one.quarantine)
         if len(loaded[plan.each].table) == 0:
             raise ContractError(
                 f"`{plan.each}` has no row that keeps its contract",
@@ -159,6 +158,26 @@ class Project(Inspection):
                 hint=f"see {self.home.name}/quarantine/{plan.each}.parquet for the reasons",
             )
         return loaded
+
+    def _read(self, plan: Plan) -> dict[str, Loaded]:
+        """Return the sources of a plan whole, what was erased among them."""
+        now_us, where = self.clock.now_us(), self._where(plan)
+        return {
+            source: load(schema, where[source], now_us=now_us, progress=self.progress)
+            for source, schema in plan.schemas.items()
+        }
+
+    def _forget_history(self) -> None:
+        for rows in (self._histories, self._built, self._pinned):
+            rows.clear()
+
+    def _where(self, plan: Plan) -> dict[str, Any]:
+        """Return where the rows of each source are: a path, or a table from Python."""
+        paths = {
+            source: self.folder / self.config.sources.get(source, schema.uri)
+            for source, schema in plan.schemas.items()
+        }
+        return {source: self._frames.get(source, path) for source, path in paths.items()}
 
     def plan(self, name: str | None = None) -> Plan:
         """Return a use case compiled: its features, labels, views and the value of decisions."""
@@ -180,7 +199,8 @@ class Project(Inspection):
     ) -> TrainingSet:
         """Return the rows decided between two moments with their features as known then.
 
-        `live` adds what the service has logged since history ended.
+        `live` adds what the service has logged since history ended. Rows that were taken back are
+        left out.
         """
         history = self.history(name)
         tables = self._with_live(history.plan, history.tables) if live else history.tables
@@ -190,9 +210,8 @@ class Project(Inspection):
             rows = build_training_set(history.plan, tables, progress=self.progress)
         low = from_us if from_us is not None else -(1 << 62)
         high = to_us if to_us is not None else (1 << 62)
-        if from_us is None and to_us is None:
-            return rows
-        return rows.take((rows.time_us >= low) & (rows.time_us < high))
+        kept = (rows.time_us >= low) & (rows.time_us < high) & ~rows.gone
+        return rows if kept.all() else rows.take(kept)
 
     def _with_live(self, plan: Plan, tables: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return history with what the service has logged behind it."""
@@ -303,7 +322,13 @@ class Project(Inspection):
             online, slot = prepare(store, ready, progress=self.progress)
             with ParityWatch(store, share=share) as watch, ExitStack() as beside:
                 service = Service(
-                    ready.bundle, online, slot, self.clock, watch=watch, watched=ready.watched
+                    ready.bundle,
+                    online,
+                    slot,
+                    self.clock,
+                    watch=watch,
+                    watched=ready.watched,
+                    erased=self.erased,
                 )
                 if follow:
                     follower = Follower(

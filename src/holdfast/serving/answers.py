@@ -14,7 +14,7 @@ from holdfast.serving.prediction_log import Prediction
 
 __all__ = ["ACCEPTED", "ANSWER", "answer_of", "explanation_of", "readable_row"]
 
-TIMES = {"time", "event_time", "known_time"}
+TIMES = {"time", "event_time", "known_time", "retracted_time"}
 
 _TEXT: Mapping[str, Any] = {"type": "string"}
 _NUMBER_OR_NULL: Mapping[str, Any] = {"type": ["number", "null"]}
@@ -47,6 +47,8 @@ ANSWER: Mapping[str, Any] = {
             },
         },
         "repeated": {"type": "boolean", "description": "The row was answered before, like this."},
+        "differs": {"type": "boolean", "description": "It was answered with other content."},
+        "retracted_at": {"type": "string", "format": "date-time"},
         "logged": {"type": "boolean", "description": "False when the store could not keep it."},
         "failure": {**_TEXT, "description": "Why the fallback answered."},
     },
@@ -58,6 +60,8 @@ ACCEPTED: Mapping[str, Any] = {
     "properties": {
         "offset": {"type": "integer", "description": "Its place in the log."},
         "repeated": {"type": "boolean", "description": "The log had it; it counts once."},
+        "differs": {"type": "boolean", "description": "The log had it with other content."},
+        "corrects": {"type": "boolean", "description": "It replaces a label known before."},
     },
 }
 
@@ -86,6 +90,10 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
         said["quantity"] = prediction.quantity
     if prediction.failure:
         said["failure"] = prediction.failure
+    if prediction.differs:
+        said["differs"] = True
+    if prediction.retracted_us is not None:
+        said["retracted_at"] = iso(prediction.retracted_us)
     return said
 
 

@@ -100,6 +100,19 @@ class ServiceApplication:
                 )
         return json_response(self.service.outcome(body))
 
+    def _retract(self, request: Request, parts: Parts) -> Response:
+        body = _body(request)
+        offset = body.get("offset")
+        wrong = set(body) - {"key", "offset"} or (offset is not None and type(offset) is not int)
+        if wrong:
+            raise ContractError(
+                "a retraction names a row by `key`, or by `offset`, and nothing else",
+                code="HF343",
+                hint='send {"key": "..."}',
+            )
+        key = None if body.get("key") is None else str(body["key"])
+        return json_response(self.service.retract(parts["source"], key, offset=offset))
+
     def _explain(self, request: Request, parts: Parts) -> Response:
         found = self.service.explain(parts["prediction_id"])
         return json_response(explanation_of(found, self.service.plan_of(found)))
@@ -123,6 +136,7 @@ class ServiceApplication:
                 "fallback": service.bundle.fallback or None,
                 "started_at": iso(self._started_us),
                 "counts": service.counts,
+                "records": service.records.about(),
                 "parity": None if service.watch is None else service.watch.about(),
                 "latency_ms_p50": _or_null(latency.latency_ms_p50),
                 "latency_ms_p99": _or_null(latency.latency_ms_p99),
@@ -165,6 +179,19 @@ class ServiceApplication:
         ]
         routes += [self._event_route(one) for one in plan.schemas.values()]
         routes.append(_route("POST", "/event/{source}", self._event, "", hidden=True))
+        routes.append(
+            Route(
+                method="POST",
+                path="/retract/{source}",
+                call=self._retract,
+                summary="Take a row back: from now on nothing counts it",
+                description="Named by the key that it was sent with, or by its place in the log.",
+                tag="Facts",
+                body=_object({"key": {"type": "string"}, "offset": {"type": "integer"}}),
+                example={"key": "..."},
+                answer={"$ref": "#/components/schemas/Accepted"},
+            )
+        )
         if plan.labels[0].kind == "column":
             routes.append(self._outcome_route())
         else:

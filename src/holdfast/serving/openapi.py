@@ -18,7 +18,7 @@ __all__ = ["document", "documented", "example_row", "row_schema"]
 OPENAPI = "3.1.0"
 HTML = "text/html; charset=utf-8"
 EXAMPLE_TIME = "2026-01-31T12:00:00Z"
-TIMES = {"time", "event_time", "known_time"}
+TIMES = {"time", "event_time", "known_time", "retracted_time"}
 TYPES = {"float": "number", "integer": "integer", "boolean": "boolean"}
 BOUNDS = {
     "gt": "exclusiveMinimum",
@@ -176,7 +176,7 @@ def example_row(source: SourceSchema, *, late: bool = False) -> dict[str, Any]:
 
 
 def _shown(source: SourceSchema, late: bool) -> list[ColumnSchema]:
-    hidden = frozenset[str]() if late else source.late_attrs
+    hidden = frozenset((source.retracted_time,)) if late else source.late_attrs
     return [column for column in source.columns if column.attr not in hidden]
 
 

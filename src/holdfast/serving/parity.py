@@ -13,7 +13,7 @@ from holdfast.core.progress import SILENT, Progress
 from holdfast.data.table import Table
 from holdfast.features.backfill import comparable_from, is_current
 from holdfast.features.behind import events_behind
-from holdfast.features.live import live_records, live_tables
+from holdfast.features.live import live_parts, live_records
 from holdfast.features.log import Record
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.parity import Parity, compare, entities_of
@@ -86,7 +86,7 @@ def recompute(
     predictions. The first difference names the events behind its value.
     """
     served = {one.offset: one for one in predictions}
-    later = live_tables(live, tables, label=plan.labels[0].column)
+    tables, later = live_parts(list(live), tables, label=plan.labels[0].column)
     each = later[plan.each]
     if each.order is None or not len(each):
         return Parity(rows=0, values=0, differ=0)

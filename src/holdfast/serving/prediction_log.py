@@ -26,7 +26,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `features` are the values served, in the order of the plan.
 
     `offset` is the place of its row in the log, -1 where the log has no row of it to compare
-    with. `repeated` and `logged` belong to the answer given now, not to what is kept.
+    with. `repeated`, `differs` (the row was sent again with other content) and `logged` belong to
+    the answer given now, not to what is kept. `retracted_us`: when its row was taken back.
     """
 
     prediction_id: str
@@ -48,6 +49,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     repeated: bool = False
     logged: bool = True
+    differs: bool = False
+    retracted_us: int | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -75,6 +78,13 @@ class PredictionLog:
                 hint="`holdfast status` shows the latest ids",
             )
         return _decode(found)
+
+    def mark(self, txn: Transaction, prediction_id: str, *, retracted_us: int) -> None:
+        """Mark a logged prediction: its row was taken back. What was answered stays."""
+        found = txn.get("predictions", prediction_id.encode())
+        if found is not None:
+            marked = msgspec.structs.replace(_decode(found), retracted_us=retracted_us)
+            txn.put("predictions", prediction_id.encode(), _encode(marked))
 
     def all(self, txn: Transaction) -> Iterator[Prediction]:
         """Yield every logged prediction, oldest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 import threading
@@ -17,12 +16,12 @@ import numpy.typing as npt
 from holdfast.core.clock import Clock, iso
 from holdfast.core.ids import new_id
 from holdfast.data.contract import check_row
+from holdfast.data.erased import Erased
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import (
     ContractError,
     HoldfastError,
     InternalError,
-    NotFoundError,
     StoreError,
     UserCodeError,
 )
@@ -32,6 +31,7 @@ from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
 from holdfast.features.slots import Slots, SlotStore, SlotTransaction
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
+from holdfast.serving.record_counts import RecordCounts, differs, source_of
 from holdfast.serving.watch import ParityWatch, Watched
 from holdfast.stores.base import OnlineStore, Transaction
 from holdfast.training.bundle import Bundle
@@ -45,7 +45,8 @@ ROWS_MAX = 100
 DAMAGED_STATE = "HF301"
 
 COUNTED = (
-    "predictions", "fallbacks", "failures", "not_logged", "events", "outcomes", "repeated"
+    "predictions", "fallbacks", "failures", "not_logged", "events", "outcomes", "repeated",
+    "differs", "retracted", "corrected",
 )  # fmt: skip
 
 journal = logging.getLogger("holdfast.serving")
@@ -74,6 +75,7 @@ class Service:
         *,
         watch: ParityWatch | None = None,
         watched: Watched | None = None,
+        erased: Erased | None = None,
     ) -> None:
         self.watch, self.watched = watch, watched
         self._switching = threading.Lock()
@@ -82,6 +84,7 @@ class Service:
         self.schema = self.plan.schemas[self.plan.each]
         self.predictions = PredictionLog()
         self.counts = dict.fromkeys(COUNTED, 0)
+        self.records, self.erased = RecordCounts(), erased
 
     def predict(self, data: Mapping[str, Any]) -> Prediction:
         """Decide one row: features as of now, the model, the decision of highest expected value.
@@ -104,7 +107,10 @@ class Service:
         rows = self._checked(self.schema, data, now_us, labels=False)
         try:
             with self._writing() as txn:
-                decided = [self._decide(txn, row, now_us) for row in rows]
+                decided = [
+                    self._decide(txn, row, now_us, given)
+                    for row, given in zip(rows, data, strict=True)
+                ]
         except (StoreError, InternalError, UserCodeError) as error:
             self._distrust(error)
             if not self.bundle.fallback:
@@ -132,30 +138,64 @@ class Service:
             NotFoundError: HF505 when the use case has no such source.
             ContractError: HF508 above `ROWS_MAX` rows, or a row breaks the contract of its source.
         """
-        schema = self.plan.schemas.get(source)
-        if schema is None:
-            near = difflib.get_close_matches(source, self.plan.schemas, n=1)
-            raise NotFoundError(
-                f'"{self.plan.use_case}" has no source "{source}"',
-                code="HF505",
-                hint=f'did you mean "{near[0]}"?'
-                if near
-                else f"its sources are {', '.join(self.plan.schemas)}",
-            )
+        schema = source_of(self.plan, source)
         rows = self._checked(schema, data, self.clock.now_us(), labels=True)
         try:
             with self._writing() as txn:
                 accepted = [self.online.replay(txn, source, row) for row in rows]
+                others = [
+                    one.repeated and differs(self.online.log, txn, one.offset, row=row, given=given)
+                    for one, row, given in zip(accepted, rows, data, strict=True)
+                ]
         except StoreError as error:
             self._distrust(error)
             raise
-        repeated = sum(one.repeated for one in accepted)
+        repeated, other = sum(one.repeated for one in accepted), sum(others)
+        new = len(accepted) - repeated
         self.counts["repeated"] += repeated
-        self.counts["events"] += len(accepted) - repeated
+        self.counts["differs"] += other
+        self.counts["events"] += new
+        self.records.add(source, accepted=new, repeated=repeated, differs=other)
         return [
             {"source": source, "offset": max(one.offset, -1), "repeated": one.repeated}
-            for one in accepted
+            | ({"differs": True} if unlike else {})
+            for one, unlike in zip(accepted, others, strict=True)
         ]
+
+    def retract(
+        self, source: str, key: str | None = None, *, offset: int | None = None
+    ) -> dict[str, Any]:
+        """Take back a row of a source: by the key of its own, or by its place in the log.
+
+        From here on no feature and no label counts it. What was answered stays in the log of
+        predictions, marked.
+
+        Raises:
+            NotFoundError: HF505 when the use case has no such source, HF341 no such row.
+            ContractError: HF343 when it is not said which row.
+        """
+        schema = source_of(self.plan, source)
+        if offset is None and (key is None or not schema.key):
+            raise ContractError(
+                f"it is not said which `{source}` is taken back",
+                code="HF343",
+                field="key" if schema.key else "offset",
+                hint='send {"key": "..."}' if schema.key else 'send {"offset": 17}',
+            )
+        try:
+            with self._writing() as txn:
+                at = -1 if offset is None else offset
+                taken = self.online.retract(txn, source, key=key, offset=at)
+                if taken.prediction is not None and not taken.repeated:
+                    at_us = self.online.log.head(txn).clock_us
+                    self.predictions.mark(txn, taken.prediction, retracted_us=at_us)
+        except StoreError as error:
+            self._distrust(error)
+            raise
+        self.counts["repeated" if taken.repeated else "retracted"] += 1
+        if not taken.repeated:
+            self.records.add(source, retracted=1)
+        return {"source": source, "offset": taken.offset, "repeated": taken.repeated}
 
     def outcome(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Accept the label of a row that was predicted: `prediction_id` or the key, and `value`.
@@ -178,7 +218,12 @@ class Service:
             value = self._outcome_value(label.column, data.get("value"))
             accepted = self.online.outcome(txn, place, value)
         self.counts["repeated" if accepted.repeated else "outcomes"] += 1
-        return {"of": place, "offset": accepted.offset, "repeated": accepted.repeated}
+        said = {"of": place, "offset": accepted.offset, "repeated": accepted.repeated}
+        if accepted.corrects:
+            self.counts["corrected"] += 1
+            self.records.add(self.plan.each, corrected=1)
+            said["corrects"] = True
+        return said
 
     def switch(
         self,
@@ -254,7 +299,10 @@ class Service:
         for number, one in enumerate(data):
             try:
                 rows.append(check_row(schema, one, now_us=now_us, labels=labels))
+                if self.erased is not None:
+                    self.erased.check(schema, rows[-1])
             except ContractError as error:
+                self.records.refuse(schema.name, error)
                 if len(data) == 1:
                     raise
                 raise ContractError(
@@ -266,13 +314,16 @@ class Service:
                 ) from error
         return rows
 
-    def _decide(self, txn: Transaction, row: dict[str, Any], now_us: int) -> Prediction:
+    def _decide(
+        self, txn: Transaction, row: dict[str, Any], now_us: int, given: Mapping[str, Any]
+    ) -> Prediction:
         """Answer one row; what the log has already keeps the answer it was given."""
         each, prediction_id = self.plan.each, new_id("p", now_us)
         accepted = self.online.accept(txn, each, row, prediction=prediction_id)
         if accepted.repeated and accepted.prediction is not None:
             earlier = self.predictions.read(txn, accepted.prediction)
-            return msgspec.structs.replace(earlier, repeated=True)
+            other = any(earlier.row.get(name) != row.get(name) for name in given)
+            return msgspec.structs.replace(earlier, repeated=True, differs=other)
         features, context = self.online.read(txn, row)
         offset = accepted.offset
         if accepted.repeated:  # known as an event, or from history: its features hold itself
@@ -315,7 +366,10 @@ class Service:
         for one in decided:
             if one.repeated:
                 self.counts["repeated"] += 1
+                self.counts["differs"] += one.differs
+                self.records.add(self.plan.each, repeated=1, differs=int(one.differs))
                 continue
+            self.records.add(self.plan.each, accepted=int(one.logged))
             self.counts["predictions"] += 1
             self.counts["fallbacks"] += one.by == "fallback"
             self.counts["not_logged"] += not one.logged

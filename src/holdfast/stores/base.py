@@ -125,6 +125,16 @@ class OnlineStore(Protocol):
         """Return once every commit is on the disk."""
         ...
 
+    def purge(self) -> None:
+        """Leave nothing of what was deleted in the store's own files.
+
+        Only for an exclusive store that nothing else in this process has open (else StoreError
+        HF607), outside of transactions. What is there stays; a failure or a crash on the way
+        leaves the store as it was. Copies of the files, and what a disk keeps of removed files,
+        are out of its reach.
+        """
+        ...
+
     def close(self) -> None:
         """Give back files and locks; closing twice is fine."""
         ...

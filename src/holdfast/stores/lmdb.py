@@ -24,6 +24,7 @@ from holdfast.stores.base import (
     Transaction,
 )
 from holdfast.stores.failures import failure_of, file_failures, probe
+from holdfast.stores.lmdb_copy import copied, take_place
 from holdfast.stores.ownership import Ownership
 
 __all__ = ["LmdbOnlineStore"]
@@ -106,6 +107,21 @@ class LmdbOnlineStore:
         """Return once every commit is on the disk."""
         shared, _ = self._opened()
         self._told(lambda: shared.env.sync(True))
+
+    def purge(self) -> None:
+        """Leave nothing of what was deleted: every entry goes to a new file, page by page."""
+        shared, owner = self._opened()
+        if not owner.exclusive or shared.users > 1:
+            raise StoreError(
+                "the store is open elsewhere, so its file cannot be written anew",
+                code="HF607",
+                site=str(self.folder),
+                hint="close it there first",
+                retryable=True,
+            )
+        with shared.turn():
+            self._told(shared.write_anew)
+        self._spaces = self._open_spaces(tuple(self._spaces))
 
     def close(self) -> None:
         """Give back the map and the lock; closing twice is fine."""
@@ -196,6 +212,15 @@ class _Shared:
             if not self.users:
                 del self._all[self.place]
                 self.env.close()
+
+    def write_anew(self) -> None:
+        """Copy every entry to a new file and let it take the place of this one."""
+        aside = copied(self.env, self.place, map_bytes=self.map_bytes)
+        self.env.close()
+        try:
+            take_place(aside, self.place)
+        finally:
+            self.env, self.map_bytes = _environment(self.place, self.sync, self.map_bytes)
 
     def space(self, name: str, *, create: bool = False) -> Any:
         """Return a space's place, None when it is not there."""

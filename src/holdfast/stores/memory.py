@@ -68,6 +68,9 @@ class MemoryOnlineStore:
     def sync(self) -> None:
         """Memory has no disk."""
 
+    def purge(self) -> None:
+        """Memory has no files."""
+
     def close(self) -> None:
         """End the store; closing twice is fine."""
         self._closed = True

@@ -101,6 +101,9 @@ class RedisOnlineStore:
     def sync(self) -> None:
         """Return; when a commit is on the server's disk is the server's setting."""
 
+    def purge(self) -> None:
+        """A server keeps nothing of a deleted key, but in its own files, which it writes anew."""
+
     def close(self) -> None:
         """Give back the connections and the lease; closing twice is fine."""
         if self._closed:

@@ -185,7 +185,7 @@ def test_the_pages_are_valid_and_their_examples_work(later: Client) -> None:
     page = later.get("/")
     assert page.status == 200 and b"<html" in page.body
     for path, methods in whole["paths"].items():
-        if "post" in methods and path != "/outcome":
+        if "post" in methods and path not in ("/outcome", "/retract/{source}"):
             media = methods["post"]["requestBody"]["content"]["application/json"]
             Draft202012Validator(media["schema"]).validate(media["example"])
             example = {**media["example"], "paid_at": "2025-04-10T00:00:00Z"}

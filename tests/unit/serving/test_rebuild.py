@@ -99,12 +99,12 @@ def test_a_crash_while_the_state_is_made_again_means_doing_it_again(
     grow(folder, rows[:4])
     refold, left = OnlineFeatures.refold, [3, 9]
 
-    def sometimes(self: Any, txn: Any, record: Any) -> None:
+    def sometimes(self: Any, txn: Any, record: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             left.pop(0)
             raise StoreError("the disk is full", code="HF601")
-        refold(self, txn, record)
+        return refold(self, txn, record)
 
     with monkeypatch.context() as patch:
         patch.setattr("holdfast.features.backfill.BATCH_RECORDS", 2)
