@@ -126,7 +126,10 @@ def test_a_row_is_described_as_it_was_and_asked_again_at_another_moment(
             assert feature.value == number
     until = {source: table.known_until(cut) for source, table in tables.items()}
     now = features_at(plan, [tables], at_us=cut, row=("pay_id", key))
-    columns = {k: str(v).lower() for k, v in now.row.items() if k not in ("at", "seen_at")}
+    given = {k: v for k, v in now.row.items() if k not in ("at", "seen_at")}
+    if any(isinstance(v, str) and v != v.strip() for v in given.values()):
+        return  # the contract of a request takes blanks away
+    columns = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in given.items()}
     then = features_at(plan, [until], at_us=cut, keys=columns)
     for one, same in zip(now.features, then.features, strict=True):
         assert same.value == one.value, one.name  # the future changes nothing
