@@ -17,6 +17,12 @@ EVENTS = int(os.environ.get("HOLDFAST_BENCH_EVENTS", "10000000"))
 RUNS = int(os.environ.get("HOLDFAST_BENCH_RUNS", "3"))
 PEERS = {"polars": 1, "duckdb": 10, "pandas": 500}
 """Each peer, and the part of the events it is given: the slow ones get fewer."""
+MODULES = {
+    "holdfast": "holdfast_engine",
+    "polars": "polars_rolling",
+    "duckdb": "duckdb_frames",
+    "pandas": "pandas_rolling",
+}
 WHOLE = os.environ.get("HOLDFAST_BENCH_WHOLE", "")
 """Set it to give the slow ones all events, too."""
 
@@ -64,7 +70,7 @@ def _turns(wanted: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, floa
 
 
 def _ask(name: str, events: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", f"benchmarks.peers.{name}", str(events)]
+    command = [sys.executable, "-m", f"benchmarks.peers.{MODULES[name]}", str(events)]
     told = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
     found: dict[str, Any] = json.loads(told.stdout)
     return found
