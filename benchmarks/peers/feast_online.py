@@ -55,7 +55,9 @@ def main(store: str, reads: int) -> None:
         assert found["f0"][0] is not None
     feast.teardown()
     spent = np.array(took[50:]) * 1e6
-    print(json.dumps({"p50_us": float(np.median(spent)), "p99_us": float(np.percentile(spent, 99))}))
+    print(
+        json.dumps({"p50_us": float(np.median(spent)), "p99_us": float(np.percentile(spent, 99))})
+    )
 
 
 main(sys.argv[1], int(sys.argv[2]))

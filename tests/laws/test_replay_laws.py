@@ -17,6 +17,7 @@ from holdfast.features.backfill import backfill, is_current
 from holdfast.features.live import with_live
 from holdfast.features.log import SPACES
 from holdfast.features.online import OnlineFeatures
+from holdfast.features.stream import replay_many
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.stores.open import open_online
 from tests.laws.worlds import PLANS, START, STEP, STEPS, in_order, serve, tables_of, worlds
@@ -187,6 +188,33 @@ def contents(store: Any) -> dict[str, list[tuple[bytes, bytes]]]:
         found = {space: list(txn.scan(space)) for space in SPACES}
     found["meta"] = [entry for entry in found["meta"] if entry[0] != b"since"]
     return found
+
+
+@every_plan
+@settings(max_examples=EXAMPLES)
+@given(world=worlds(), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_batches_leave_what_one_at_a_time_leaves(name: str, world: Any, sizes: list[int]) -> None:
+    plan = PLANS[name]
+    rows = in_order(plan, tables_of(plan, world))
+    stores = [open_online("memory://", spaces=SPACES) for _ in range(2)]
+    for source, _, row in rows:
+        with stores[0].transaction(write=True) as txn:
+            OnlineFeatures(plan).replay(txn, source, row)
+    online, at, turn = OnlineFeatures(plan), 0, 0
+    while at < len(rows):  # runs of one source, cut where the sizes say
+        source = rows[at][0]
+        most, batch = sizes[turn % len(sizes)], []
+        while at < len(rows) and len(batch) < most and rows[at][0] == source:
+            batch.append(rows[at][2])
+            at += 1
+        with stores[1].transaction(write=True) as txn:
+            replay_many(online, txn, source, batch)
+        turn += 1
+    held = []
+    for store in stores:
+        with store.transaction(write=False) as txn:
+            held.append({space: list(txn.scan(space)) for space in SPACES})
+    assert held[0] == held[1]
 
 
 @pytest.mark.services

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from holdfast.data.rules import (
 from holdfast.define.schema import ColumnSchema, SourceSchema
 from holdfast.errors import ContractError
 
-__all__ = ["Row", "check_row", "row_numbers"]
+__all__ = ["Row", "check_row", "row_numbers", "rows_numbers"]
 
 Row = dict[str, Any]
 VALUES_SHOWN_MAX = 10
@@ -111,6 +111,19 @@ def row_numbers(
         value = row.get(attr) if derived is None else derived_of_row(schema, derived, row)
         values.append(_number(value))
     return np.array(values, dtype=np.float64)
+
+
+def rows_numbers(
+    schema: SourceSchema, rows: Sequence[Mapping[str, Any]], attrs: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """Return several rows' values as the engine's numbers, float64[n, len(attrs)]."""
+    if schema.derived:
+        found = [row_numbers(schema, row, attrs) for row in rows]
+        return np.array(found, dtype=np.float64).reshape(len(rows), len(attrs))
+    matrix = np.empty((len(rows), len(attrs)), dtype=np.float64)
+    for column, attr in enumerate(attrs):
+        matrix[:, column] = [_number(row.get(attr)) for row in rows]
+    return matrix
 
 
 def _number(value: Any) -> float:

@@ -105,7 +105,6 @@ class OnlineFeatures:
         """Fold an accepted record into every view and label that it feeds."""
         schema = self.plan.schemas[source]
         time_us = 0 if schema.without_time else int(row[schema.event_time])
-        known_us = self.log.head(txn).clock_us
         for online in self.views:
             view = online.plan
             if view.source != source or view.label >= 0:
@@ -115,6 +114,13 @@ class OnlineFeatures:
                 inputs = row_numbers(schema, row, view.values.inputs)
                 values = run_row(view.values, inputs) if view.spec.columns else inputs
                 online.fold(txn, key, time_us, values)
+        self.fold_beside(txn, source, row, offset)
+
+    def fold_beside(self, txn: Transaction, source: str, row: Row, offset: int) -> None:
+        """Fold an accepted record into what is known of the future and what waits for labels."""
+        schema = self.plan.schemas[source]
+        time_us = 0 if schema.without_time else int(row[schema.event_time])
+        known_us = self.log.head(txn).clock_us
         for future in self.futures:
             if future.plan.source == source:
                 future.fold(txn, schema, row, time_us=time_us, clock_us=known_us)

@@ -30,6 +30,7 @@ from holdfast.features.encodings import texts_of
 from holdfast.features.online import OnlineFeatures
 from holdfast.features.plan import Plan
 from holdfast.features.slots import Slots, SlotStore, SlotTransaction
+from holdfast.features.stream import replay_many
 from holdfast.serving.prediction_log import Prediction, PredictionLog, Reason
 from holdfast.serving.record_counts import RecordCounts, differs, source_of
 from holdfast.serving.watch import ParityWatch, Watched
@@ -142,7 +143,7 @@ class Service:
         rows = self._checked(schema, data, self.clock.now_us(), labels=True)
         try:
             with self._writing() as txn:
-                accepted = [self.online.replay(txn, source, row) for row in rows]
+                accepted = replay_many(self.online, txn, source, rows)
                 others = [
                     one.repeated and differs(self.online.log, txn, one.offset, row=row, given=given)
                     for one, row, given in zip(accepted, rows, data, strict=True)
