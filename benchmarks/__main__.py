@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 NEED_DATA = ("fraud_handbook", "nycflights13", "sms_spam", "tables")
-GENERATED = ("event_log",)
+GENERATED = ("event_log", "online")
 
 
 def main(arguments: list[str]) -> int:
