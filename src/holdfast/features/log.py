@@ -118,20 +118,31 @@ class Log:
         prediction: str | None = None,
     ) -> Head:
         """Write one record at the head and return the new head; its clock is the record's."""
-        offset = head.next_offset
-        record = Record(offset, source, kind, head.clock_us, dict(row), prediction)
-        value = _pack([source, kind, head.clock_us, record.row, prediction])
-        txn.put("log", _OFFSET.pack(offset), value)
+        record = Record(head.next_offset, source, kind, head.clock_us, dict(row), prediction)
+        self.put(txn, record)
         return self.note(txn, record)
+
+    def put(self, txn: Transaction, record: Record) -> None:
+        """Write one record at its offset; the head does not move."""
+        value = _pack([record.source, record.kind, record.known_us, record.row, record.prediction])
+        txn.put("log", _OFFSET.pack(record.offset), value)
 
     def note(self, txn: Transaction, record: Record) -> Head:
         """Remember the key of a record that the log holds, and move the head behind it."""
         name = self.key_of(record.source, record.row) if record.kind == EVENT else b""
         if name:
-            txn.put("seen", name, _pack([record.offset, record.prediction]))
+            self.remember_live(txn, name, record)
         moved = Head(record.known_us, record.offset + 1)
         self.set_head(txn, moved)
         return moved
+
+    def remember_live(self, txn: Transaction, name: bytes, record: Record) -> None:
+        """Remember the key of a live record: its place, and the answer given for it."""
+        txn.put("seen", name, _pack([record.offset, record.prediction]))
+
+    def place(self, found: bytes) -> list[Any]:
+        """Return `[offset, prediction id or None]` of what is remembered of a key."""
+        return list(_unpack(found))
 
     def next_offset(self, txn: Transaction) -> int:
         """Return the offset behind the last record, 0 when there is none."""

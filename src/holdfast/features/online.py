@@ -25,6 +25,7 @@ from holdfast.stores.base import Transaction
 __all__ = ["Accepted", "OnlineFeatures", "OnlineView"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Row = Mapping[str, Any]
 History = Callable[[], Mapping[str, Table]]
 
@@ -89,6 +90,7 @@ class OnlineFeatures:
         self.holidays = [HolidayTable(asked) for asked in plan.holidays]
         self.maturity = Maturity(plan, self.views)
         self.later = Later(self)
+        self._found: dict[tuple[str, ...], tuple[tuple[str, ...], Ints]] = {}
 
     def accept(
         self, txn: Transaction, source: str, row: Row, *, prediction: str | None = None
@@ -114,13 +116,15 @@ class OnlineFeatures:
                 inputs = row_numbers(schema, row, view.values.inputs)
                 values = run_row(view.values, inputs) if view.spec.columns else inputs
                 online.fold(txn, key, time_us, values)
-        self.fold_beside(txn, source, row, offset)
+        known_us = self.log.head(txn).clock_us
+        self.fold_beside(txn, source, row, offset=offset, known_us=known_us)
 
-    def fold_beside(self, txn: Transaction, source: str, row: Row, offset: int) -> None:
+    def fold_beside(
+        self, txn: Transaction, source: str, row: Row, *, offset: int, known_us: int
+    ) -> None:
         """Fold an accepted record into what is known of the future and what waits for labels."""
         schema = self.plan.schemas[source]
         time_us = 0 if schema.without_time else int(row[schema.event_time])
-        known_us = self.log.head(txn).clock_us
         for future in self.futures:
             if future.plan.source == source:
                 future.fold(txn, schema, row, time_us=time_us, clock_us=known_us)
@@ -216,16 +220,27 @@ class OnlineFeatures:
     def _inputs(
         self, names: tuple[str, ...], row: Row, outputs: Mapping[str, list[Floats]], time_us: int
     ) -> Floats:
-        attrs = tuple(name[4:] for name in names if name.startswith("row."))
-        numbers = iter(row_numbers(self.plan.schemas[self.plan.each], row, attrs))
-        inputs = np.empty(len(names), dtype=np.float64)
-        for index, name in enumerate(names):
-            origin, _, rest = name.partition(".")
-            if origin == "row":
-                inputs[index] = next(numbers)
-            elif origin in outputs:
-                part, _, output = rest.partition(".")
-                inputs[index] = outputs[origin][int(part)][int(output)]
-            else:
-                inputs[index] = time_us
+        attrs, place = self._places(names)
+        numbers = row_numbers(self.plan.schemas[self.plan.each], row, attrs)
+        parts = [numbers, *outputs["view"], *outputs["ahead"], *outputs["holiday"]]
+        inputs: Floats = np.concatenate([*parts, np.array([float(time_us)])])[place]
         return inputs
+
+    def _places(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], Ints]:
+        """Return the row's columns that inputs need, and where each input stands behind them."""
+        if names not in self._found:
+            attrs = tuple(name[4:] for name in names if name.startswith("row."))
+            at = {f"row.{attr}": number for number, attr in enumerate(attrs)}
+            widths = {
+                "view": [len(view.spec.aggregates) for view in self.plan.views],
+                "ahead": [len(future.windows) for future in self.plan.futures],
+                "holiday": [len(asked.windows) for asked in self.plan.holidays],
+            }
+            for origin, sizes in widths.items():
+                for part, size in enumerate(sizes):
+                    at |= {f"{origin}.{part}.{output}": len(at) + output for output in range(size)}
+            end = len(at)
+            place = np.array([at.get(name, end) for name in names], dtype=np.int64)
+            self._found[names] = attrs, place
+        return self._found[names]
+

@@ -9,6 +9,7 @@ import numpy as np
 
 from holdfast.data.contract import rows_numbers
 from holdfast.define.schema import SourceSchema
+from holdfast.features.log import EVENT, Head, Record
 from holdfast.features.online import Accepted, OnlineFeatures, OnlineView
 from holdfast.features.rows import run
 from holdfast.stores.base import Transaction
@@ -26,13 +27,34 @@ def replay_many(
     The states of rows as they come depend on nothing else in the batch, so each key's state is
     read, folded and written once. What waits for labels is noted row by row.
     """
-    accepted, fresh = [], []
-    for row in rows:
-        one = online.accept(txn, source, row)
-        accepted.append(one)
-        if not one.repeated:
-            fresh.append(row)
-            online.fold_beside(txn, source, row, one.offset)
+    log, accepted, fresh = online.log, list[Accepted](), list[Row]()
+    head = log.head(txn)
+    clock, offset = head.clock_us, head.next_offset
+    beside = bool(online.futures or online.maturity.used)
+    names = [log.key_of(source, row) for row in rows]
+    asked = [name for name in names if name]
+    known = dict(zip(asked, txn.get_many("seen", asked), strict=True)) if asked else {}
+    mine: dict[bytes, int] = {}
+    for name, row in zip(names, rows, strict=True):
+        if name and (name in mine or known[name] is not None):
+            before, answer = (mine[name], None) if name in mine else log.place(known[name] or b"")
+            accepted.append(Accepted(before, True, answer))
+            continue
+        clock = max(clock, log.known_us(source, row))
+        if online.maturity.used:
+            online.maturity.drain(txn, clock)
+        record = Record(offset, source, EVENT, clock, dict(row))
+        log.put(txn, record)
+        if name:
+            mine[name] = offset
+            log.remember_live(txn, name, record)
+        accepted.append(Accepted(offset))
+        fresh.append(row)
+        offset += 1
+        if beside:
+            online.fold_beside(txn, source, row, offset=offset - 1, known_us=clock)
+    if fresh:
+        log.set_head(txn, Head(clock, offset))
     schema = online.plan.schemas[source]
     for view in online.views:
         if fresh and view.plan.source == source and view.plan.label < 0:

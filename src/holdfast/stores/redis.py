@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from holdfast.core.clock import monotonic_s
+from holdfast.core.ids import new_salt
 from holdfast.errors import ConfigError, InternalError, StoreError
 from holdfast.stores.base import SPACES_MAX, OnlineStore, Transaction
 from holdfast.stores.redis_scripts import COMMIT, GET, LAST, RELEASE, RENEW, SCAN, TAKE
@@ -57,7 +58,7 @@ class RedisOnlineStore:
         self.spaces, self._prefix = frozenset(spaces), prefix
         self._exclusive, self._closed = exclusive, False
         self._sync = sync_on_commit
-        self._token = f"{os.getpid()}:{uuid.UUID(bytes=os.urandom(16)).hex}:{int(exclusive)}"
+        self._token = f"{os.getpid()}:{new_salt().hex()}:{int(exclusive)}"
         self._turn, self._writer = threading.Lock(), 0
         self._client = self.told(lambda: _client(url))
         self._scripts = {
@@ -104,6 +105,22 @@ class RedisOnlineStore:
     def purge(self) -> None:
         """A server keeps nothing of a deleted key, but in its own files, which it writes anew."""
 
+    def purge(self) -> None:
+        """Leave nothing of what was deleted in the server's append-only file, where it has one.
+
+        A snapshot that the server wrote before is out of reach until it writes the next.
+        """
+        if not self._exclusive:
+            raise StoreError(
+                "the store may be open elsewhere",
+                code="HF607",
+                site=self.describe(),
+                hint="open it for this process alone",
+                retryable=True,
+            )
+        if self.told(lambda: self._client.info("persistence"))["aof_enabled"]:
+            self.told(self._client.bgrewriteaof)
+
     def close(self) -> None:
         """Give back the connections and the lease; closing twice is fine."""
         if self._closed:
@@ -134,7 +151,7 @@ class RedisOnlineStore:
 
     def _commit(self, changes: list[bytes]) -> None:
         """Apply changes at once. A reply that was lost is asked for again, not applied again."""
-        commit = os.urandom(16)
+        commit = new_salt()
         names = ["w", "v", "c"]
         arguments = [self._token, commit, *changes]
         try:
@@ -173,13 +190,13 @@ class RedisOnlineStore:
 
     def _take(self) -> None:
         """Take the lease, waiting for another writer, unless somebody owns the store."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = monotonic_s() + WAIT_S
         while True:
             held = self.run(TAKE, ["w"], [self._token, LEASE_MS])
             if held is None:
                 return
             pid, _, owns = held.decode().split(":")
-            if owns == "1" or time.monotonic() > deadline:
+            if owns == "1" or monotonic_s() > deadline:
                 raise StoreError(
                     f"process {pid} holds the online store",
                     code="HF607",
