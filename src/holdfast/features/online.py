@@ -243,4 +243,3 @@ class OnlineFeatures:
             place = np.array([at.get(name, end) for name in names], dtype=np.int64)
             self._found[names] = attrs, place
         return self._found[names]
-

@@ -103,9 +103,6 @@ class RedisOnlineStore:
         """Return; when a commit is on the server's disk is the server's setting."""
 
     def purge(self) -> None:
-        """A server keeps nothing of a deleted key, but in its own files, which it writes anew."""
-
-    def purge(self) -> None:
         """Leave nothing of what was deleted in the server's append-only file, where it has one.
 
         A snapshot that the server wrote before is out of reach until it writes the next.
