@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from holdfast.cli.output import Output, money, number
-from holdfast.cli.verb import Session, verb
+from holdfast.cli.verb import Session, moment, verb
 
 __all__ = ["explain", "predict", "serve", "show_prediction"]
 
@@ -50,20 +50,32 @@ def _words(name: str) -> str:
 
 @click.command()
 @click.argument("name")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="[SOURCE] TARGET"
+)
+@click.option(
+    "--at",
+    callback=moment,
+    help="A moment to decide at, without SOURCE; the last one if not given.",
+)
 @click.option("--version", type=int, help="A version; the current one if not given.")
 @verb
 def predict(
-    session: Session, name: str, source: Path, target: Path, *, version: int | None
+    session: Session, name: str, files: tuple[Path, ...], *, at: int | None, version: int | None
 ) -> None:
     """Decide every row of the file SOURCE and write the file TARGET.
 
     One row out for each row in: a row that breaks the contract says why in `problem`. Kinds of
-    files: .csv, .parquet, .jsonl.
+    files: .csv, .parquet, .jsonl. A use case on a schedule (`hf.Every`) needs no SOURCE: every
+    entity that is there at the moment is decided about.
     """
-    out = session.out
-    counts = session.project().predict_file(name, source, target, version=version)
+    if len(files) > 2 or (at is not None and len(files) == 2):
+        raise click.UsageError("give SOURCE and TARGET, or TARGET alone, then perhaps --at")
+    out, project, target = session.out, session.project(), files[-1]
+    if len(files) == 2:
+        counts = project.predict_file(name, files[0], target, version=version)
+    else:
+        counts = project.predict_schedule(name, target, at_us=at, version=version)
     out.line(", ".join(f"{count:,} {_words(what)}" for what, count in counts.items()))
     out.line(f"written to {target}")
     out.result({**counts, "file": str(target)})

@@ -15,12 +15,14 @@ from holdfast.define.check_rows import row_faults
 from holdfast.define.check_sources import retracted_faults, source_faults
 from holdfast.define.columns import Column
 from holdfast.define.encoded import encoded_faults
+from holdfast.define.every import ROWS, Every, every_faults
 from holdfast.define.expressions import ALL_TIME, Aggregate, Apply, Expr, Label
 from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.holidays import Holidays, holiday_faults
 from holdfast.define.row_expressions import RowFunction
+from holdfast.define.seasonal import seasonal_faults
 from holdfast.define.sources import Snapshot, Source
-from holdfast.define.use_case import Every, UseCase
+from holdfast.define.use_case import UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import key_words, value_kind, walk
 from holdfast.errors import DefinitionError, Site
@@ -64,7 +66,8 @@ def check(use_case: UseCase) -> Check:
     """Return every fault of a definition, in the order of its lines, and its gaps."""
     faults: list[Fault] = list(_use_case_faults(use_case))
     for source in sources_of(use_case):
-        faults += source_faults(source)
+        if not isinstance(use_case.each, Every) or source is not use_case.rows:
+            faults += source_faults(source)
     for name, feature in use_case.features.features.items():
         faults += _feature_faults(use_case, name, feature)
         faults += row_faults(name, feature)
@@ -73,6 +76,7 @@ def check(use_case: UseCase) -> Check:
     for name, worth in _worths(use_case):
         faults += row_faults(name, worth)
     faults += policy_faults(use_case)
+    faults += seasonal_faults(use_case)
     unique = list({str(f): f for f in faults}.values())
     unique.sort(key=lambda f: (f.site.file, f.site.line) if isinstance(f.site, Site) else ("", 0))
     return Check(use_case, tuple(unique), tuple(_gaps(use_case)))
@@ -80,9 +84,7 @@ def check(use_case: UseCase) -> Check:
 
 def sources_of(use_case: UseCase) -> list[type[Source]]:
     """Return every source a use case reads, the one decisions are made for first."""
-    found: dict[type[Source], None] = {}
-    if not isinstance(use_case.each, Every):
-        found[use_case.each] = None
+    found: dict[type[Source], None] = {use_case.rows: None}
     for root in _roots(use_case):
         for source in _sources_in(root):
             found[source] = None
@@ -137,7 +139,7 @@ def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
         )
     each = use_case.each
     if isinstance(each, Every):
-        yield from duration_fault(each.period, each.site)
+        yield from every_faults(each, sources_of(use_case))
     elif issubclass(each, Snapshot):
         yield fault(
             f"`each={each.__name__}` is a Snapshot, and decisions are made for events",
@@ -149,7 +151,7 @@ def _use_case_faults(use_case: UseCase) -> Iterator[Fault]:
 
 def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterator[Fault]:
     yield from behind_faults(use_case, name, feature)
-    yield from encoded_faults(use_case.each, name, feature)
+    yield from encoded_faults(use_case.rows, name, feature)
     yield from retracted_faults(name, feature)
     for node in walk(feature):
         if isinstance(node, Label):
@@ -157,7 +159,7 @@ def _feature_faults(use_case: UseCase, name: str, feature: Expr[Any]) -> Iterato
         elif isinstance(node, Aggregate):
             yield from _aggregate_faults(use_case, name, node)
         elif isinstance(node, Holidays):
-            without_time = bool(getattr(use_case.each, "without_time", False))
+            without_time = use_case.rows.without_time
             yield from holiday_faults(name, node, without_time=without_time)
         elif isinstance(node, Column):
             yield from _bare_faults(use_case, name, node)
@@ -176,13 +178,12 @@ def _ahead_faults(use_case: UseCase, name: str, label: Label[Any]) -> Iterator[F
     if label.source.known_time() is None:
         return
     yield from _type_faults(name, label)
-    if not isinstance(use_case.each, Every):
-        for key in label.keys:
-            yield from _reach_faults(use_case.each, label.source, key, name)
+    for key in label.keys:
+        yield from _reach_faults(use_case.rows, label.source, key, name)
 
 
 def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[Fault]:
-    source, each = column.source, use_case.each
+    source, each = column.source, use_case.rows
     if source is None:
         return
     late = {c.known_at for c in source.columns.values() if c.known_at}
@@ -193,7 +194,7 @@ def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[
             site=column.site,
             hint="aggregate it over the past; only matured rows count there",
         )
-    elif not issubclass(source, Snapshot) and source is not each and not isinstance(each, Every):
+    elif not issubclass(source, Snapshot) and source is not each:
         yield fault(
             f"`{name}` is a bare column of `{source.__name__}`, but decisions are made for each "
             f"`{each.__name__}`",
@@ -201,13 +202,13 @@ def _bare_faults(use_case: UseCase, name: str, column: Column[Any]) -> Iterator[
             site=column.site,
             hint=f"aggregate it: `{source.__name__}.by(...).last({column!r}, over=...)`",
         )
-    elif issubclass(source, Snapshot) and not isinstance(each, Every):
+    elif issubclass(source, Snapshot):
         for key in source.about():
             yield from _reach_faults(each, source, key, name)
 
 
 def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -> Iterator[Fault]:
-    source, each = aggregate.source, use_case.each
+    source, each = aggregate.source, use_case.rows
     yield from _grouping_faults(aggregate)
     if source.without_time:
         yield fault(
@@ -237,8 +238,6 @@ def _aggregate_faults(use_case: UseCase, name: str, aggregate: Aggregate[Any]) -
             yield from duration_fault(aggregate.offset, aggregate.site)
     yield from _type_faults(name, aggregate)
     yield from param_faults(name, aggregate)
-    if isinstance(each, Every):
-        return
     for key in aggregate.keys:
         yield from _reach_faults(each, source, key, name)
     if aggregate.kind == "seen" and source is not each:
@@ -340,7 +339,9 @@ def _reach_faults(each: type[Source], source: type[Source], key: Any, name: str)
             f"`{name}` needs the {key_words(key)} of each `{each.__name__}`, which has none",
             code="HF107",
             site=each.site,
-            hint=f"add `... = hf.Key({key_words(key)})` to `{each.__name__}`",
+            hint="name it in `hf.Every(...)`"
+            if each.__name__ == ROWS
+            else f"add `... = hf.Key({key_words(key)})` to `{each.__name__}`",
         )
     elif len(columns) > 1:
         yield fault(
@@ -352,14 +353,12 @@ def _reach_faults(each: type[Source], source: type[Source], key: Any, name: str)
 
 
 def _label_faults(use_case: UseCase) -> Iterator[Fault]:
-    predict, each = use_case.predict, use_case.each
+    predict, each = use_case.predict, use_case.rows
     if isinstance(predict, Label):
         yield from duration_fault(predict.ahead, predict.site)
         yield from predicted_ahead_faults(predict)
         yield from _grouping_faults(predict)
         yield from _type_faults("predict", predict)
-        if isinstance(each, Every):
-            return
         if each.without_time:
             yield fault(
                 f"`{each.__name__}` has no time, so its label cannot lie ahead",
@@ -380,8 +379,6 @@ def _label_faults(use_case: UseCase) -> Iterator[Fault]:
 
 
 def _gaps(use_case: UseCase) -> Iterator[Gap]:
-    if isinstance(use_case.each, Every):
-        yield Gap("decisions on a schedule (`hf.Every`)", str(use_case.each.site))
     for function in functions_of(use_case):
         what = f"`{function.name}` is plain Python: it runs row by row"
         yield Gap(what, str(function.site), "HF906")
@@ -390,9 +387,6 @@ def _gaps(use_case: UseCase) -> Iterator[Gap]:
         yield Gap("a label with an offset", str(predict.site))
     if value_kind(predict) == "category":
         yield Gap("a label with more than two classes", str(predict.site))
-    for candidate in use_case.training.candidates:
-        if candidate.kind == "seasonal_naive":
-            yield Gap("`hf.SeasonalNaive`", str(use_case.training.site))
     if use_case.release.stages:
         yield Gap("release stages (`holdfast release`)", str(use_case.release.site), "HF903")
     if use_case.monitoring.alerts:

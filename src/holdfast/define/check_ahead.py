@@ -88,7 +88,7 @@ def ahead_faults(use_case: UseCase, name: str, label: Label[Any]) -> Iterator[Fa
             hint=f'`ahead=` is for labels; write `over="{label.ahead}"` to look back',
         )
         return
-    if source.without_time or getattr(use_case.each, "without_time", False):
+    if source.without_time or use_case.rows.without_time:
         yield fault(
             f"`{name}` looks ahead, and `{source.__name__}` or the row that asks has no time",
             code="HF117",

@@ -11,7 +11,7 @@ from holdfast.define.faults import Fault, duration_fault, fault
 from holdfast.define.measures import Condition
 from holdfast.define.policies import Canary
 from holdfast.define.sources import Snapshot
-from holdfast.define.use_case import Every, UseCase
+from holdfast.define.use_case import UseCase
 from holdfast.define.value import Payoff
 from holdfast.define.walk import value_kind, walk
 from holdfast.errors import Site
@@ -59,7 +59,7 @@ def _payoff_faults(use_case: UseCase, value: Payoff) -> Iterator[Fault]:
 
 
 def _worth_faults(use_case: UseCase, worth: Any, site: Site) -> Iterator[Fault]:
-    each = use_case.each
+    each = use_case.rows
     for node in walk(worth):
         if isinstance(node, Label) and node is not use_case.predict:
             yield fault(
@@ -77,7 +77,7 @@ def _worth_faults(use_case: UseCase, worth: Any, site: Site) -> Iterator[Fault]:
             )
         elif isinstance(node, Column) and node is not use_case.predict and node.source:
             snapshot = issubclass(node.source, Snapshot)
-            if not isinstance(each, Every) and node.source is not each and not snapshot:
+            if node.source is not each and not snapshot:
                 yield fault(
                     f"the value of a decision reads `{node!r}`, but decisions are made for each "
                     f"`{each.__name__}`",

@@ -6,25 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.define.columns import Column
+from holdfast.define.every import Every
 from holdfast.define.expressions import Label
 from holdfast.define.features import Features
 from holdfast.define.policies import Monitoring, Release, Retraining, Serving, Training
-from holdfast.define.sources import Entity, Source
+from holdfast.define.sources import Source
 from holdfast.define.value import InventoryCost, Payoff
 from holdfast.errors import Site
 
 __all__ = ["Every", "UseCase"]
-
-
-class Every:
-    """A moment of prediction on a schedule, for every active entity.
-
-    `Every("1d", Store, Item, at="05:00 Europe/Lisbon")`.
-    """
-
-    def __init__(self, period: str, *entities: Entity, at: str = "00:00") -> None:
-        self.period, self.entities, self.at = period, entities, at
-        self.site = Site.here()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,3 +37,8 @@ class UseCase:
     monitoring: Monitoring = field(default_factory=Monitoring)
     retraining: Retraining = field(default_factory=Retraining)
     site: Site = field(default_factory=Site.here)
+
+    @property
+    def rows(self) -> type[Source]:
+        """The source whose rows are decided about; a schedule has one of its own."""
+        return self.each.rows if isinstance(self.each, Every) else self.each

@@ -12,6 +12,7 @@ from holdfast.define.check import check, sources_of
 from holdfast.define.check_ahead import foreseen_sources
 from holdfast.define.columns import Column
 from holdfast.define.derived import DerivedColumn, derive, leaves
+from holdfast.define.every import Every
 from holdfast.define.expressions import (
     ALL_TIME,
     Aggregate,
@@ -25,8 +26,9 @@ from holdfast.define.expressions import (
 )
 from holdfast.define.holidays import Holidays, public_holidays
 from holdfast.define.schema import SourceSchema, schema_of
+from holdfast.define.seasonal import seasonal_features
 from holdfast.define.sources import Snapshot, Source
-from holdfast.define.use_case import Every, UseCase
+from holdfast.define.use_case import UseCase
 from holdfast.define.value import InventoryCost
 from holdfast.define.walk import value_kind, walk, words
 from holdfast.errors import DefinitionError, InternalError
@@ -38,6 +40,7 @@ from holdfast.features.in_force import held, in_force, version
 from holdfast.features.plan import FeaturePlan, LabelPlan, Plan, ValuePlan, ViewPlan
 from holdfast.features.row_code import emit_operation
 from holdfast.features.rows import Builder, Program
+from holdfast.features.schedule_plan import SchedulePlan, schedule_plan
 from holdfast.features.through import ID, VIA, ViaPlan
 
 __all__ = ["compile_plan"]
@@ -84,9 +87,7 @@ class _Future:
 
 class _Compiler:
     def __init__(self, use_case: UseCase) -> None:
-        if isinstance(use_case.each, Every):
-            raise InternalError("a schedule passed the check", code="HF900")
-        self.use_case, self.each = use_case, use_case.each
+        self.use_case, self.each = use_case, use_case.rows
         self.views: dict[tuple[Any, ...], _View] = {}
         self.futures: dict[tuple[Any, ...], _Future] = {}
         self.holidays: dict[str, list[HolidayWindow]] = {}
@@ -100,7 +101,8 @@ class _Compiler:
         use_case = self.use_case
         self._label(use_case.predict, self.each)
         builder, features = Builder(), []
-        for name, feature in use_case.features.features.items():
+        asked = {**use_case.features.features, **seasonal_features(use_case)}
+        for name, feature in asked.items():
             inner, encoding, text = taken_apart(feature)
             if text:
                 emit_missing(builder)
@@ -139,11 +141,33 @@ class _Compiler:
             ),
             vias=tuple(self.vias),
             constants=tuple(self.constants),
+            schedule=self._schedule(),
+        )
+
+    def _schedule(self) -> SchedulePlan | None:
+        every, history = self.use_case.each, self.use_case.training.history
+        if not isinstance(every, Every):
+            return None
+        looked = [
+            one.window_us and one.window_us + one.offset_us
+            for view in self.views.values()
+            for one in view.aggregates
+            if one.kind != "version"
+        ]
+        looked += [-w.from_us for f in self.futures.values() for w in f.windows if w.from_us < 0]
+        return schedule_plan(
+            every,
+            sources_of(self.use_case),
+            within_us=0 if 0 in looked else max(looked, default=0),
+            history_us=duration_us(history) if history else 0,
+            target=self.labels[0][1].target,
         )
 
     def _schema(self, source: type[Source]) -> SourceSchema:
         derived = tuple(self.derived.get(source, {}).values())
-        return replace(schema_of(source), foreseen=source in self.foreseen, derived=derived)
+        made = replace(schema_of(source), foreseen=source in self.foreseen, derived=derived)
+        scheduled = isinstance(self.use_case.each, Every) and source is self.each
+        return replace(made, kind="schedule") if scheduled else made
 
     def _derived(self, node: RowCall[Any]) -> str:
         """Return the name of the column that a call over columns of one source stands for."""

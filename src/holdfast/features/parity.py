@@ -196,8 +196,12 @@ def entities_of(each: Table, rows: npt.NDArray[np.int64]) -> list[dict[str, str]
 def _later(
     plan: Plan, tables: Mapping[str, Table], earlier: Mapping[str, Table]
 ) -> list[tuple[str, int, dict[str, Any]]]:
-    """Return the rows after the back-fill in log order: known time, `each` first, position."""
-    names = [plan.each, *(name for name in tables if name != plan.each)]
+    """Return the rows after the back-fill in log order: known time, `each` first, position.
+
+    Rows of a schedule come last: they stand after everything known at their moment.
+    """
+    names = [name for name in tables if name != plan.each]
+    names.insert(len(names) if plan.schedule else 0, plan.each)
     parts = []
     for rank, name in enumerate(names):
         table, start = tables[name], earlier[name].frame.height

@@ -12,6 +12,7 @@ from holdfast.features.engine.operators import ViewSpec
 from holdfast.features.future_plan import FuturePlan
 from holdfast.features.holidays import HolidayPlan
 from holdfast.features.rows import Program
+from holdfast.features.schedule_plan import SchedulePlan
 from holdfast.features.through import ID, ViaPlan
 
 __all__ = ["FeaturePlan", "LabelPlan", "Plan", "ValuePlan", "ViewPlan"]
@@ -117,7 +118,8 @@ class Plan:
     `constants`: the texts that its expressions name, so that a category can be read again.
 
     The inputs of its programs: `row.ATTR`, `view.N.K`, `ahead.N.K` (window K of `futures[N]`),
-    `holiday.N.K` (window K of `holidays[N]`), `moment`.
+    `holiday.N.K` (window K of `holidays[N]`), `moment`. `schedule`: how the rows of `each` are made
+    where no source has them.
     """
 
     use_case: str
@@ -133,6 +135,7 @@ class Plan:
     holidays: tuple[HolidayPlan, ...] = ()
     constants: tuple[str, ...] = ()
     vias: tuple[ViaPlan, ...] = ()
+    schedule: SchedulePlan | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -199,6 +202,7 @@ class Plan:
             "holidays": [plan.as_dict() for plan in self.holidays],
             "vias": [dict(vars(via)) for via in self.vias],
             "constants": list(self.constants),
+            "schedule": self.schedule.as_dict() if self.schedule else None,
         }
 
     @classmethod
@@ -224,6 +228,7 @@ class Plan:
             holidays=tuple(HolidayPlan.from_dict(plan) for plan in data.get("holidays", ())),
             vias=tuple(ViaPlan(**via) for via in data.get("vias", ())),
             constants=tuple(data.get("constants", ())),
+            schedule=SchedulePlan.from_dict(data["schedule"]) if data.get("schedule") else None,
         )
 
 

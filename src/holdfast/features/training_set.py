@@ -191,6 +191,8 @@ def build_training_set(
     outputs["ahead"] = [ahead_of_rows(plan, future, tables) for future in plan.futures]
     outputs["holiday"] = holidays_of_rows(plan, each)
     end = max((t.end_us for t in tables.values() if len(t)), default=0)
+    if plan.schedule and len(tables[plan.schedule.target]):  # nothing sold, or not told yet
+        end = tables[plan.schedule.target].end_us
     end = min(cut, NEVER_US - 1 if plan.schemas[plan.each].without_time else end)
     value_names = plan.value.context
     values = program_of_rows(plan.program, each, outputs)

@@ -40,8 +40,9 @@ from holdfast.loop.follow import Follower
 from holdfast.loop.inspection import History
 from holdfast.loop.model_training import Trained, train_and_register
 from holdfast.loop.pinned import Ready, prepare
+from holdfast.loop.scheduled import scheduled
 from holdfast.models.open import load_model
-from holdfast.serving.batch import predict_batch
+from holdfast.serving.batch import predict_batch, predict_moment
 from holdfast.serving.prediction_log import Prediction, PredictionLog
 from holdfast.serving.service import Service
 from holdfast.serving.watch import ParityWatch
@@ -150,6 +151,8 @@ class Project(Erasing):
         loaded = without_erased(self._read(plan), self.erased)
         for source, one in loaded.items():
             write_quarantine(self.home / "quarantine", source, one.quarantine)
+        if plan.schedule:
+            loaded = {plan.each: scheduled(plan, loaded, progress=self.progress), **loaded}
         if len(loaded[plan.each].table) == 0:
             raise ContractError(
                 f"`{plan.each}` has no row that keeps its contract",
@@ -165,6 +168,7 @@ class Project(Erasing):
         return {
             source: load(schema, where[source], now_us=now_us, progress=self.progress)
             for source, schema in plan.schemas.items()
+            if schema.kind != "schedule"
         }
 
     def _forget_history(self) -> None:
@@ -357,11 +361,13 @@ class Project(Erasing):
         """Return history as a plan sees it: by the contracts that the plan carries."""
         try:
             history = self.history(plan.use_case)
-            if history.plan.schemas == plan.schemas:
+            if (history.plan.schemas, history.plan.schedule) == (plan.schemas, plan.schedule):
                 return history.tables
         except DefinitionError:  # the file is being changed; the plan does not need it
             pass
-        name = fingerprint({name: one.as_dict() for name, one in plan.schemas.items()})
+        contracts: dict[str, Any] = {n: one.as_dict() for n, one in plan.schemas.items()}
+        contracts["~schedule"] = plan.schedule.as_dict() if plan.schedule else None
+        name = fingerprint(contracts)
         if name not in self._pinned:
             self._pinned[name] = {n: one.table for n, one in self._load(plan).items()}
         return self._pinned[name]
@@ -381,6 +387,25 @@ class Project(Erasing):
             file_in=Path(file_in),
             file_out=Path(file_out),
             now_us=self.clock.now_us(),
+            progress=self.progress,
+        )
+
+    def predict_schedule(
+        self,
+        name: str | None,
+        file_out: Path,
+        *,
+        at_us: int | None = None,
+        version: int | None = None,
+    ) -> dict[str, int]:
+        """Write a decision for each entity at one moment of an `hf.Every`: `at_us`, or the last."""
+        ready = self._ready(self.find(name)[1].name, version)
+        return predict_moment(
+            ready.bundle,
+            self._with_live(ready.plan, ready.tables),
+            file_out=Path(file_out),
+            now_us=self.clock.now_us(),
+            at_us=at_us,
             progress=self.progress,
         )
 

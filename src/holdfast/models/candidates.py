@@ -164,7 +164,12 @@ class XGBoost(_Declared):
 
 @dataclass(frozen=True)
 class SeasonalNaive(_Declared):
-    """The value of one season ago, for forecasts: `SeasonalNaive("7d")`. Declared, not run yet."""
+    """The label of one season ago: `SeasonalNaive("7d")`, the baseline of a forecast.
+
+    It is a feature of the use case, the label's own aggregation over the window as long as its
+    horizon that lies the fewest whole seasons back and was known at the moment. Other candidates
+    see it too.
+    """
 
     kind: ClassVar[str] = "seasonal_naive"
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
@@ -177,6 +182,11 @@ class SeasonalNaive(_Declared):
             raise _out_of_bounds("SeasonalNaive", "season", self.season, "like 7d") from error
         if span_us == 0:
             raise _out_of_bounds("SeasonalNaive", "season", self.season, "longer than 0")
+
+    @property
+    def column(self) -> str:
+        """The name of the feature that it reads."""
+        return f"season_{self.season}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ GROUP = "holdfast.models"  # the entry point group of third parties: kind -> a T
 _OURS = {
     "prior": "holdfast.models.baseline",
     "rule": "holdfast.models.baseline",
+    "seasonal_naive": "holdfast.models.seasonal",
     "logistic_regression": "holdfast.models.linear",
     "ridge": "holdfast.models.linear",
     "lightgbm": "holdfast.models.lightgbm",
@@ -34,8 +35,7 @@ def open_model(candidate: Candidate) -> Model:
     """Return the model that a candidate declares, ready to fit.
 
     Raises:
-        DefinitionError: HF902, when the candidate is declared but cannot run in this version;
-            HF174, when it is no candidate at all.
+        DefinitionError: HF174, when it is no candidate at all.
         ConfigError: HF418, when no installed package knows its kind, or its library is missing.
     """
     kind = getattr(candidate, "kind", None)
@@ -44,12 +44,6 @@ def open_model(candidate: Candidate) -> Model:
             f"{candidate!r:.80} is not a candidate",
             code="HF174",
             hint="use hf.LightGBM(), hf.LogisticRegression(), or hf.Sklearn(estimator)",
-        )
-    if kind == "seasonal_naive":
-        raise DefinitionError(
-            "hf.SeasonalNaive is declared, but this version cannot run it yet",
-            code="HF902",
-            hint="leave it out of candidates; the mean stands in as the simplest baseline",
         )
     return _technology(kind).make(candidate)
 

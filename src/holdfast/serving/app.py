@@ -10,6 +10,7 @@ from typing import Any
 from holdfast.core.clock import iso, monotonic_s
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
+from holdfast.features.plan import Plan
 from holdfast.serving.answers import ACCEPTED, ANSWER, answer_of, explanation_of
 from holdfast.serving.openapi import documented, example_row, row_schema
 from holdfast.serving.routes import Route, Router
@@ -43,7 +44,7 @@ class ServiceApplication:
                 self._routes(),
                 title=f"{plan.use_case}, version {service.bundle.version}",
                 version=str(service.bundle.version),
-                description=f"Decides each {plan.each}: "
+                description=f"Decides each {_about(plan)}: "
                 f"{', '.join(service.bundle.decisions) or 'an amount'}. Errors share one envelope.",
                 schemas={"Answer": ANSWER, "Accepted": ACCEPTED},
             )
@@ -157,8 +158,9 @@ class ServiceApplication:
                 method="POST",
                 path="/predict",
                 call=self._predict,
-                summary=f"Decide one {plan.each}",
-                description="The row is kept and counts in the features of later ones. Sent "
+                summary=f"Decide one {_about(plan)}",
+                description=_when(plan)
+                + "The row is kept and counts in the features of later ones. Sent "
                 'again, it gets the same answer. {"rows": [...]} decides up to '
                 f"{ROWS_MAX} at once, all or none.",
                 tag="Decisions",
@@ -177,7 +179,8 @@ class ServiceApplication:
                 answer=answer,
             ),
         ]
-        routes += [self._event_route(one) for one in plan.schemas.values()]
+        told = [one for one in plan.schemas.values() if one.kind != "schedule"]
+        routes += [self._event_route(one) for one in told]
         routes.append(_route("POST", "/event/{source}", self._event, "", hidden=True))
         routes.append(
             Route(
@@ -293,3 +296,17 @@ def _rows(body: Mapping[str, Any], schema: SourceSchema) -> list[dict[str, Any]]
 
 def _or_null(number: float) -> float | None:
     return None if isnan(number) else number
+
+
+def _about(plan: Plan) -> str:
+    """Return what is decided about, in words."""
+    return " and ".join(plan.schedule.keys) if plan.schedule else plan.each
+
+
+def _when(plan: Plan) -> str:
+    if plan.schedule is None:
+        return ""
+    return (
+        f"`{plan.schemas[plan.each].event_time}` is the moment to decide at, now where it is not "
+        "given; it sees what was known by then. "
+    )

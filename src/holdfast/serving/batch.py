@@ -1,4 +1,4 @@
-"""Batch: a file of rows in, a file of decisions out, one for one."""
+"""Batch: a file of rows, or those of a schedule, in; a file of decisions out, one for one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from holdfast.core.clock import iso
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.ingest import Loaded, load
 from holdfast.data.readers import files_of, read_file
 from holdfast.data.table import Table, times_of
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError, StoreError
+from holdfast.features.schedule import latest_moment, scheduled_at
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.training.bundle import Bundle
 
-__all__ = ["predict_batch"]
+__all__ = ["predict_batch", "predict_moment"]
 
 CHUNK_ROWS = 65_536
 OUTPUTS = {
@@ -70,13 +72,77 @@ def predict_batch(
             written in this form.
         StoreError: the output cannot be written.
     """
-    write = _writer(file_in, file_out)
-    plan = bundle.plan
-    schema = plan.schemas[plan.each]
+    if file_in.resolve() == file_out.resolve():
+        raise ContractError(
+            "the output would replace the input",
+            code="HF509",
+            site=str(file_out),
+            hint="write to another file",
+        )
+    _writer(file_out)
+    schema = bundle.plan.schemas[bundle.plan.each]
     raw = pl.concat(
         [read_file(path, schema) for path in files_of(file_in, schema)],
         how="vertical_relaxed",
     )
+    return _predict(bundle, tables, raw, file_out=file_out, now_us=now_us, progress=progress)
+
+
+def predict_moment(
+    bundle: Bundle,
+    tables: Mapping[str, Table],
+    *,
+    file_out: Path,
+    now_us: int,
+    at_us: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, int]:
+    """Write a decision for each entity at one moment of a schedule, and return the counts.
+
+    Without `at_us` it is the last moment of the schedule up to now. Nothing known later counts.
+
+    Raises:
+        ContractError: HF509 where rows come from a source, or the file has no form that can be
+            written; HF207 where nobody is there.
+        StoreError: the output cannot be written.
+    """
+    plan = bundle.plan
+    schema = plan.schemas[plan.each]
+    if plan.schedule is None:
+        raise ContractError(
+            f'"{plan.use_case}" decides about each `{plan.each}`, and no file of them is given',
+            code="HF509",
+            site=schema.where,
+            hint=f"`holdfast predict {plan.use_case} rows.csv decisions.csv`",
+        )
+    _writer(file_out)
+    at = latest_moment(plan.schedule, now_us) if at_us is None else at_us
+    known = {name: table.known_until(at) for name, table in tables.items()}
+    raw = scheduled_at(plan.schedule, schema, known, at).frame
+    if not raw.height:
+        raise ContractError(
+            f"nobody is there to decide about at {iso(at)}",
+            code="HF207",
+            site=schema.where,
+            hint="history ends earlier; name a moment: `--at 2026-08-01T05:00`",
+        )
+    raw = raw.with_columns(pl.col(schema.event_time).cast(pl.Datetime("us", "UTC")))
+    return _predict(
+        bundle, known, raw, file_out=file_out, now_us=max(now_us, at), progress=progress
+    )
+
+
+def _predict(
+    bundle: Bundle,
+    tables: Mapping[str, Table],
+    raw: pl.DataFrame,
+    *,
+    file_out: Path,
+    now_us: int,
+    progress: Progress,
+) -> dict[str, int]:
+    write, plan = _writer(file_out), bundle.plan
+    schema = plan.schemas[plan.each]
     loaded = load(_by_attr(schema), raw, now_us=now_us)
     rows = _in_known_order(schema, loaded)
     asked = _features(bundle, tables, rows, progress)
@@ -202,7 +268,7 @@ def _in_file_order(
     return out if bundle.plan.value.kind == "inventory" else out.drop("quantity")
 
 
-def _writer(file_in: Path, file_out: Path) -> Callable[[pl.DataFrame, Path], None]:
+def _writer(file_out: Path) -> Callable[[pl.DataFrame, Path], None]:
     """Return what writes a frame in the form that the output's name asks for."""
     writers: dict[str, Callable[[pl.DataFrame, Path], None]] = {
         ".parquet": lambda frame, path: frame.write_parquet(path),
@@ -216,13 +282,6 @@ def _writer(file_in: Path, file_out: Path) -> Callable[[pl.DataFrame, Path], Non
             code="HF509",
             site=str(file_out),
             hint="end it in .parquet, .csv or .jsonl",
-        )
-    if file_in.resolve() == file_out.resolve():
-        raise ContractError(
-            "the output would replace the input",
-            code="HF509",
-            site=str(file_out),
-            hint="write to another file",
         )
     return writers[file_out.suffix]
 

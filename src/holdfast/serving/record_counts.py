@@ -54,13 +54,14 @@ def source_of(plan: Plan, source: str) -> SourceSchema:
         NotFoundError: HF505 when there is none.
     """
     schema = plan.schemas.get(source)
-    if schema is not None:
+    if schema is not None and schema.kind != "schedule":
         return schema
-    near = difflib.get_close_matches(source, plan.schemas, n=1)
+    sources = [name for name, one in plan.schemas.items() if one.kind != "schedule"]
+    near = difflib.get_close_matches(source, sources, n=1)
     raise NotFoundError(
         f'"{plan.use_case}" has no source "{source}"',
         code="HF505",
-        hint=f'did you mean "{near[0]}"?' if near else f"its sources are {', '.join(plan.schemas)}",
+        hint=f'did you mean "{near[0]}"?' if near else f"its sources are {', '.join(sources)}",
     )
 
 

@@ -40,12 +40,6 @@ def registered(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(open, "entry_points", lambda group: (point,) if group == open.GROUP else ())
 
 
-def test_a_declared_gap_says_so() -> None:
-    with pytest.raises(DefinitionError, match="cannot run it yet") as caught:
-        open_model(candidates.SeasonalNaive("7d"))
-    assert caught.value.code == "HF902"
-
-
 @pytest.mark.parametrize("wrong", ["lightgbm", None, 3])
 def test_something_else_is_no_candidate(wrong: Any) -> None:
     with pytest.raises(DefinitionError) as caught:

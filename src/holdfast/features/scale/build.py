@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.chunks import stretches_of
-from holdfast.errors import DefinitionError, StoreError
+from holdfast.errors import ConfigError, DefinitionError, StoreError
 from holdfast.executors.base import Executor
 from holdfast.features.engine.view import ABI
 from holdfast.features.plan import Plan
@@ -63,10 +63,16 @@ def build_training_set_in(
     Raises:
         DefinitionError: HF335 when the plan calls plain Python functions.
         ContractError: as `data.ingest.load`.
-        ConfigError: HF636 too little memory.
+        ConfigError: HF636 too little memory, HF907 a schedule makes the rows.
         StoreError: HF630 the folder cannot be written, HF631 it holds another job, HF632 a file
             in it is damaged, HF633 another process builds into it, HF634 a worker died.
     """
+    if plan.schedule is not None:
+        raise ConfigError(
+            "rows of a schedule (`hf.Every`) are not built by partitions yet",
+            code="HF907",
+            hint="use `Project.training_set`, which holds them in memory; `history=` bounds them",
+        )
     held = JobFolder(folder)
     sized = sizes or sizes_for(plan, memory=memory, workers=executor.workers)
     with held.alone():
