@@ -28,19 +28,25 @@ ASKED = {"store_id": "s1", "item_id": "i1"}
 
 
 def world(folder: Path) -> None:
-    """Sales with a week's rhythm, raised by promotions; prices that change."""
+    """Sales with a week's rhythm, tripled on days of a promotion; prices that change."""
     rng = np.random.default_rng(3)
     days = np.arange(DAYS)
     promoted = rng.random((DAYS // 7 + 1, ITEMS)) < 0.35
     sales = []
     for store in range(STORES):
         for item in range(ITEMS):
-            rate = 4 + 3 * store + 2 * item + 4 * (days % 7 >= 5) + 14 * promoted[days // 7, item]
+            rate = (
+                4
+                + 3 * store
+                + 2 * item
+                + 4 * (days % 7 >= 5)
+                + 30 * (promoted[days // 7, item] & (days % 7 == 3))
+            )
             for day, units in enumerate(rng.poisson(rate)):
                 at = START + day * DAY + int(rng.integers(8, 20)) * 3_600_000_000
                 sales.append((at, f"s{store}", f"i{item}", int(units)))
     promotions = [
-        (START + (week * 7 - 14) * DAY, START + week * 7 * DAY + 1, f"i{item}", 0.25)
+        (START + (week * 7 - 14) * DAY, START + (week * 7 + 3) * DAY + DAY // 3, f"i{item}", 0.25)
         for week, row in enumerate(promoted)
         for item in range(ITEMS)
         if row[item]
@@ -115,7 +121,7 @@ def test_money_is_told_against_the_season(trained: Any) -> None:
     assert final["SeasonalNaive"]["role"] == "candidate"
     assert trained.result.chosen == "LightGBM"
     gain = final["SeasonalNaive"]["gain_of_chosen"]
-    assert gain["value"] > 0
+    assert gain["low"] > 0
     assert final["LightGBM"]["metrics"]["rmse"] < 0.9 * final["SeasonalNaive"]["metrics"]["rmse"]
 
 
