@@ -14,6 +14,7 @@ from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
 from holdfast.errors import ContractError
 from holdfast.features.keys import joint_codes
+from holdfast.features.labels import NEVER_US
 from holdfast.features.schedule_plan import EntitySource, SchedulePlan
 from holdfast.features.zones import zone_offsets
 
@@ -165,6 +166,9 @@ def _seen(one: EntitySource, table: Table, *, codes: Ints, moments: Ints, within
     high = np.full(len(kept), len(moments))
     if within_us:
         high = np.searchsorted(moments, event + within_us, side="right")
+    if table.retracted_us is not None:
+        gone = np.where(table.gone, table.retracted_us, NEVER_US)[kept]
+        high = np.minimum(high, np.searchsorted(moments, gone, side="left"))
     return codes[kept], low.astype(np.int64), np.maximum(low, high).astype(np.int64)
 
 

@@ -365,9 +365,8 @@ class Project(Erasing):
                 return history.tables
         except DefinitionError:  # the file is being changed; the plan does not need it
             pass
-        contracts: dict[str, Any] = {n: one.as_dict() for n, one in plan.schemas.items()}
-        contracts["~schedule"] = plan.schedule.as_dict() if plan.schedule else None
-        name = fingerprint(contracts)
+        asked = plan.as_dict()
+        name = fingerprint([asked["schemas"], asked["schedule"]])
         if name not in self._pinned:
             self._pinned[name] = {n: one.table for n, one in self._load(plan).items()}
         return self._pinned[name]
@@ -391,22 +390,14 @@ class Project(Erasing):
         )
 
     def predict_schedule(
-        self,
-        name: str | None,
-        file_out: Path,
-        *,
-        at_us: int | None = None,
+        self, name: str | None, file_out: Path, *, at_us: int | None = None,
         version: int | None = None,
-    ) -> dict[str, int]:
+    ) -> dict[str, int]:  # fmt: skip
         """Write a decision for each entity at one moment of an `hf.Every`: `at_us`, or the last."""
-        ready = self._ready(self.find(name)[1].name, version)
+        ready, out = self._ready(self.find(name)[1].name, version), Path(file_out)
+        tables, now_us = self._with_live(ready.plan, ready.tables), self.clock.now_us()
         return predict_moment(
-            ready.bundle,
-            self._with_live(ready.plan, ready.tables),
-            file_out=Path(file_out),
-            now_us=self.clock.now_us(),
-            at_us=at_us,
-            progress=self.progress,
+            ready.bundle, tables, file_out=out, now_us=now_us, at_us=at_us, progress=self.progress
         )
 
     def explain(self, name: str | None, prediction_id: str) -> Prediction:
