@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NEED_DATA = ("fraud_handbook", "nycflights13", "sms_spam", "tables")
+NEED_DATA = ("fraud_handbook", "nycflights13", "rossmann", "sms_spam", "tables")
 GENERATED = ("event_log", "online")
 
 
