@@ -22,6 +22,7 @@ VERBS = {
     "check": ("holdfast.cli.project", "Check definitions: all faults at once."),
     "audit": ("holdfast.cli.data", "Look at the data before anybody learns from it."),
     "features": ("holdfast.cli.features", "List features; --at shows values and their events."),
+    "build": ("holdfast.cli.build", "Build a training set larger than memory into a folder."),
     "parity": ("holdfast.cli.parity", "Compare what was served with the log, bit by bit."),
     "train": ("holdfast.cli.training", "Train the candidates and choose by money."),
     "evaluate": ("holdfast.cli.training", "Show what a trained model is worth."),

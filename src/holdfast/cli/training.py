@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ __all__ = ["evaluate", "models", "show_report", "train"]
 @click.option("--test-from", "test_from", callback=moment, metavar="TIME", help="Test from here.")
 @click.option("--test-to", "test_to", callback=moment, metavar="TIME", help="Test up to here.")
 @click.option("--candidate", is_flag=True, help="Register the model; leave the current one.")
+@click.option("--built", type=click.Path(path_type=Path), help="Learn from what `build` wrote.")
 @verb
 def train(
     session: Session,
@@ -29,6 +31,7 @@ def train(
     test_from: int | None,
     test_to: int | None,
     candidate: bool,
+    built: Path | None,
 ) -> None:
     """Train the candidates of NAME, choose by money, and register the model.
 
@@ -41,7 +44,7 @@ def train(
         ranges = {"train": _span(from_us, to_us), "test": _span(test_from, test_to)}
     elif any(x is not None for x in (from_us, to_us, test_from, test_to)):
         raise click.UsageError("give all of --from --to --test-from --test-to, or none")
-    trained = session.project().train(name, promote=not candidate, **ranges)
+    trained = session.project().train(name, promote=not candidate, built=built, **ranges)
     show_report(out, trained.result.report)
     record = trained.record
     out.line(f"registered: {record.name} version {record.version} ({record.status})")

@@ -12,7 +12,8 @@ import polars as pl
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.parse import parse_column, problems_of
 from holdfast.data.quarantine import EMPTY, Quarantine
-from holdfast.data.readers import declared, files_of, raw_frame, read_file
+from holdfast.data.readers import SUFFIXES, declared, files_of, raw_frame, read_file
+from holdfast.data.remote import brought_here, is_remote, remote_files
 from holdfast.data.rules import UNREADABLE
 from holdfast.data.table import Table
 from holdfast.define.schema import SourceSchema
@@ -55,7 +56,16 @@ def load(
     Raises:
         ContractError: HF202 no file, HF203 unreadable, HF204 a column is missing, HF205 empty.
     """
-    if isinstance(where, str | Path):
+    if is_remote(where):
+        found = remote_files(where, schema, suffixes=SUFFIXES)
+        with progress.step(f"reading {schema.name}", total=len(found), unit="files") as step:
+            frames, files = [], []
+            for one in found:
+                with brought_here(one.url) as path:
+                    frames.append(read_file(path, schema))
+                    files.append(path.name)
+                step.advance(1)
+    elif isinstance(where, str | Path):
         paths = files_of(Path(where), schema)
         with progress.step(f"reading {schema.name}", total=len(paths), unit="files") as step:
             frames = []

@@ -5,25 +5,31 @@ from __future__ import annotations
 import csv
 import difflib
 import glob
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from holdfast.define.schema import SourceSchema
-from holdfast.errors import ContractError
+from holdfast.errors import ConfigError, ContractError
 
 __all__ = [
+    "DELTA_LOG",
+    "SUFFIXES",
     "declared",
     "empty_file",
     "files_of",
+    "is_delta",
     "raw_frame",
     "read_file",
+    "scan_delta",
     "separator_of",
     "unreadable",
 ]
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+DELTA_LOG = "_delta_log"
 FILES_MAX = 100_000
 HEADER_CHARACTERS_MAX = 1 << 20
 
@@ -35,7 +41,9 @@ def files_of(where: Path, schema: SourceSchema) -> list[Path]:
         ContractError: HF202 when there is none.
     """
     text = str(where)
-    if where.is_dir():
+    if is_delta(where):
+        found = [where]
+    elif where.is_dir():
         found = sorted(path for path in where.iterdir() if path.suffix.lower() in SUFFIXES)
     elif where.is_file():
         found = [where]
@@ -58,6 +66,29 @@ def files_of(where: Path, schema: SourceSchema) -> list[Path]:
             hint="merge the files",
         )
     return found
+
+
+def is_delta(where: Path) -> bool:
+    """Return whether a folder is a Delta table: its log says which files and values are in it."""
+    return (where / DELTA_LOG).is_dir()
+
+
+def scan_delta(where: Path, version: int | None = None) -> pl.LazyFrame:
+    """Return a Delta table as it is now, or as it was at a version.
+
+    Raises:
+        ConfigError: HF644 when the package that reads it is not installed.
+    """
+    try:
+        import_module("deltalake")
+    except ImportError as error:
+        raise ConfigError(
+            "deltalake is not installed",
+            code="HF644",
+            site=str(where),
+            hint='pip install "holdfast[delta]"',
+        ) from error
+    return pl.scan_delta(str(where), version=version)
 
 
 def _near_file(where: Path) -> str:
@@ -122,6 +153,8 @@ def read_file(path: Path, schema: SourceSchema) -> pl.DataFrame:
 
 def _read(path: Path) -> pl.DataFrame:
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return scan_delta(path).collect()
     if suffix == ".parquet":
         return pl.read_parquet(path, glob=False)
     if suffix == ".csv":

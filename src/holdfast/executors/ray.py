@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class RayExecutor:
         self._ours = not ray.is_initialized()
         if self._ours:
             self._start(address, workers)
-        cpus = int(ray.cluster_resources().get("CPU", 1))
+        cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         self.workers = workers or max(1, cpus)
 
     def _start(self, address: str, workers: int) -> None:
@@ -47,7 +48,7 @@ class RayExecutor:
                 "include_dashboard": False,
             }
         try:
-            ray.init(**options, log_to_driver=False, logging_level="ERROR")
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise StoreError(
                 f"Ray cannot be reached: {str(error).splitlines()[0]}",
@@ -63,7 +64,7 @@ class RayExecutor:
         Raises:
             StoreError: HF634 when workers died again and again under one task.
         """
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
         waiting, under_way = iter(tasks), list[Any]()
         try:
             while True:
@@ -71,7 +72,7 @@ class RayExecutor:
                     task = next(waiting, None)
                     if task is None:
                         break
-                    under_way.append(remote.remote(task))
+                    under_way.append(remote.remote(function, task))
                 if not under_way:
                     return
                 done, under_way = ray.wait(under_way, num_returns=1)
@@ -95,6 +96,10 @@ class RayExecutor:
         """Leave the cluster; one that was started here ends."""
         if self._ours and ray.is_initialized():
             ray.shutdown()
+
+
+def _call(function: Callable[[Task], Any], task: Task) -> Any:
+    return function(task)
 
 
 if TYPE_CHECKING:

@@ -176,7 +176,7 @@ def build_training_set(
     cut = NEVER_US - 1 if until_us is None else until_us
     if until_us is not None:
         tables = {name: table.known_until(cut) for name, table in tables.items()}
-    tables = with_found_keys(plan, tables)
+    rows, tables = tables[plan.each].frame, with_found_keys(plan, tables)
     each = tables[plan.each]
     labels = [label_of_rows(label, tables, until_us=cut) for label in plan.labels]
     outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
@@ -209,7 +209,7 @@ def build_training_set(
         known_us=each.known_us,
         cluster=_clusters(plan, each),
         taken_back=each.gone if each.retracted_us is not None else None,
-        rows=each.frame,
+        rows=rows,
         categories=_categories(plan, tables, values),
         without_time=plan.schemas[plan.each].without_time,
         events=events,

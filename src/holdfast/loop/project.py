@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from holdfast.core.clock import Clock, SystemClock, iso
+from holdfast.core.clock import Clock, SystemClock
 from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.audit import Audit
 from holdfast.data.erased import Erased, without_erased
 from holdfast.data.ingest import Loaded, load
 from holdfast.data.quarantine import write_quarantine
+from holdfast.data.remote import is_remote
 from holdfast.data.table import Table
 from holdfast.define.check import Check, check, functions_of
 from holdfast.define.load import load_file, load_folder
@@ -34,13 +35,14 @@ from holdfast.features.slots import ALL_SPACES, Slots
 from holdfast.features.training_set import TrainingSet, build_training_set
 from holdfast.features.warm_up import warm_up
 from holdfast.loop.audit_history import audit_history
+from holdfast.loop.build import Building, load_built
 from holdfast.loop.config import Config, read_config
-from holdfast.loop.erasing import Erasing
 from holdfast.loop.follow import Follower
 from holdfast.loop.inspection import History
 from holdfast.loop.model_training import Trained, train_and_register
 from holdfast.loop.pinned import Ready, prepare
 from holdfast.loop.scheduled import scheduled
+from holdfast.loop.status import status_of
 from holdfast.models.open import load_model
 from holdfast.serving.batch import predict_batch, predict_moment
 from holdfast.serving.prediction_log import Prediction, PredictionLog
@@ -53,7 +55,7 @@ from holdfast.training.bundle import Bundle, load_bundle, read_plan
 __all__ = ["History", "Project"]
 
 
-class Project(Erasing):
+class Project(Building):
     """A folder with definition files; what Holdfast makes lives in its `.holdfast` folder.
 
     The same verbs as the command line. Every failure is a `HoldfastError`.
@@ -177,11 +179,11 @@ class Project(Erasing):
 
     def _where(self, plan: Plan) -> dict[str, Any]:
         """Return where the rows of each source are: a path, or a table from Python."""
-        paths = {
-            source: self.folder / self.config.sources.get(source, schema.uri)
-            for source, schema in plan.schemas.items()
+        given = {
+            source: self.config.sources.get(source, s.uri) for source, s in plan.schemas.items()
         }
-        return {source: self._frames.get(source, path) for source, path in paths.items()}
+        places = {s: text if is_remote(text) else self.folder / text for s, text in given.items()}
+        return {source: self._frames.get(source, place) for source, place in places.items()}
 
     def plan(self, name: str | None = None) -> Plan:
         """Return a use case compiled: its features, labels, views and the value of decisions."""
@@ -264,19 +266,22 @@ class Project(Erasing):
         train: tuple[int, int] | None = None,
         test: tuple[int, int] | None = None,
         promote: bool = True,
+        built: str | Path | None = None,
     ) -> Trained:
         """Train the candidates, choose by money, register the model and make it current.
 
-        `train` and `test`: half-open ranges in us, in place of the folds' own.
+        `train` and `test`: half-open ranges in us, in place of the folds' own. `built`: the folder
+        of a training set that `build` wrote, in place of one made now.
         """
-        history = self.history(name)
-        rows = self.training_set(history.use_case.name)
+        path, use_case = self.find(name)
+        plan = compile_plan(use_case)
+        rows = self.training_set(use_case.name) if built is None else load_built(built, plan)
         with self._metadata() as metadata:
             return train_and_register(
                 rows,
-                history.plan,
-                history.use_case,
-                definition=history.path,
+                plan,
+                use_case,
+                definition=path,
                 metadata=metadata,
                 artifacts=self.artifacts(),
                 clock=self.clock,
@@ -418,35 +423,15 @@ class Project(Erasing):
     def status(self) -> dict[str, Any]:
         """Return, for each use case, its model, what it is worth, and what was served."""
         found = {}
-        for name, (path, use_case) in self.use_cases().items():
-            with self._metadata() as metadata:
-                records = metadata.models(name)
-            current = next((r for r in reversed(records) if r.status == "current"), None)
-            found[name] = {
-                "definition": path.name,
-                "owner": use_case.owner,
-                "models": len(records),
-                "current": None if current is None else current.version,
-                "kind": None if current is None else current.kind,
-                "metrics": None if current is None else current.metrics,
-                **self._served(use_case),
-            }
+        with self._metadata() as metadata:
+            for name, (path, use_case) in self.use_cases().items():
+                found[name] = status_of(
+                    use_case,
+                    definition=path,
+                    records=metadata.models(name),
+                    online=self._online_url(name) if self._was_served(name) else "",
+                )
         return found
-
-    def _served(self, use_case: UseCase) -> dict[str, Any]:
-        nothing: dict[str, Any] = {"predictions": 0, "latest": None, "latest_at": None}
-        if not self._was_served(use_case.name):
-            return nothing
-        with (
-            open_online(self._online_url(use_case.name), spaces=SPACES) as store,
-            store.transaction(write=False) as txn,
-        ):
-            latest = PredictionLog().latest(txn)
-            count = txn.count("predictions")
-        if latest is None:
-            return nothing
-        at = iso(latest.at_us)
-        return {"predictions": count, "latest": latest.prediction_id, "latest_at": at}
 
     # ------------------------------------------------------------- stores
 

@@ -13,6 +13,7 @@ from holdfast.core.fingerprint import category_id
 from holdfast.data.table import Table
 from holdfast.features.labels import NEVER_US, label_of_rows
 from holdfast.features.scale.clusters import clusters_of_range
+from holdfast.features.scale.exchanges import width_of
 from holdfast.features.scale.folder import TaskOutput
 from holdfast.features.scale.folding import gathered, labels_of_range
 from holdfast.features.scale.job import Job
@@ -24,7 +25,7 @@ from holdfast.features.training_set import (
     program_of_rows,
 )
 
-__all__ = ["assemble", "categories_of", "collect_texts", "width_of"]
+__all__ = ["assemble", "categories_of", "collect_texts"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,9 +41,9 @@ def collect_texts(job: Job, out: TaskOutput, *, source: str, number: int) -> Non
     attrs = tuple(c.attr for c in schema.columns if c.attr in kept)
     found = category_texts(job.plan, _with_all(job.ordered(source, number, attrs)))
     columns = [attr for attr, texts in found.items() for _ in texts]
-    texts = [text for texts in found.values() for text in texts]
     frame = pl.DataFrame(
-        {COLUMN: columns, TEXT: texts}, schema={COLUMN: pl.String, TEXT: pl.String}
+        {COLUMN: columns, TEXT: [text for texts in found.values() for text in texts]},
+        schema={COLUMN: pl.String, TEXT: pl.String},
     )
     out.batches(f"work/texts/{source}/{number:05d}.arrow", [frame])
 
@@ -70,7 +71,7 @@ def assemble(job: Job, out: TaskOutput, *, number: int, end: int) -> None:
     plan, each = job.plan, job.ordered(job.plan.each, number)
     outputs: dict[str, list[Floats]] = {"view": [], "ahead": []}
     for one in job.folds:
-        outputs[one.origin].append(gathered(job, one, number, width_of(job, one.origin, one.index)))
+        outputs[one.origin].append(gathered(job, one, number, width_of(plan, one)))
     outputs["holiday"] = holidays_of_rows(plan, each)
     values = program_of_rows(plan.program, each, outputs)
     context = inputs_of_rows(plan.value.context, each, outputs, slice(None))
@@ -96,13 +97,6 @@ def assemble(job: Job, out: TaskOutput, *, number: int, end: int) -> None:
         "first_us": int(each.event_us.min()) if len(each) else 0,
         "last_us": int(each.event_us.max()) if len(each) else 0,
     }
-
-
-def width_of(job: Job, origin: str, index: int) -> int:
-    """Return how many numbers a fold gives for a row."""
-    if origin == "view":
-        return len(job.plan.views[index].spec.aggregates)
-    return len(job.plan.futures[index].windows)
 
 
 def _present(job: Job, values: Floats) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from holdfast.core.fingerprint import fingerprint
 from holdfast.core.progress import SILENT, Progress
 from holdfast.data.chunks import stretches_of
 from holdfast.errors import ConfigError, DefinitionError, StoreError
@@ -36,7 +37,7 @@ VERSION = 1
 def build_training_set_in(
     folder: Path,
     plan: Plan,
-    sources: Mapping[str, Path],
+    sources: Mapping[str, str | Path],
     *,
     executor: Executor,
     now_us: int | None,
@@ -53,7 +54,7 @@ def build_training_set_in(
     Args:
         folder: where the parts, the manifest and, until the end, the work go.
         plan: the use case compiled.
-        sources: file, folder or glob of each source of the plan.
+        sources: file, folder, glob or URL of each source of the plan.
         executor: where tasks run.
         now_us: the clock of the contract; a job that goes on keeps the one it began with.
         memory: bytes that all workers of a machine together may take.
@@ -61,7 +62,8 @@ def build_training_set_in(
         progress: hears of each task.
 
     Raises:
-        DefinitionError: HF335 when the plan calls plain Python functions.
+        DefinitionError: HF335 when the plan calls plain Python functions, HF642 when rows of a
+            source may be taken back, or are decided on a schedule.
         ContractError: as `data.ingest.load`.
         ConfigError: HF636 too little memory, HF907 a schedule makes the rows.
         StoreError: HF630 the folder cannot be written, HF631 it holds another job, HF632 a file
@@ -96,7 +98,7 @@ def build(run: Run, sizes: Sizes) -> None:
 def prepared(
     held: JobFolder,
     plan: Plan,
-    sources: Mapping[str, Path],
+    sources: Mapping[str, str | Path],
     *,
     sizes: Sizes,
     now_us: int | None,
@@ -110,6 +112,21 @@ def prepared(
             code="HF335",
             site=plan.schemas[plan.each].where,
             hint="say it with operators, or build the training set on one machine",
+        )
+    if plan.schedule:
+        raise DefinitionError(
+            "parts cannot be decided on a schedule yet",
+            code="HF642",
+            site=plan.schemas[plan.each].where,
+            hint="build the training set in memory: `holdfast features`",
+        )
+    taken_back = [schema for schema in plan.schemas.values() if schema.retracted_time]
+    if taken_back:
+        raise DefinitionError(
+            f"rows of `{taken_back[0].name}` may be taken back, which parts do not know yet",
+            code="HF642",
+            site=taken_back[0].where,
+            hint="build the training set in memory: `holdfast features`",
         )
     content = {
         "version": [VERSION, ABI],
@@ -145,11 +162,12 @@ def prepared(
 
 def _same_work(begun: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether two jobs are of one plan and the same files, however these are cut."""
-    if begun["version"] != wanted["version"] or begun["plan"] != wanted["plan"]:
+    if any(fingerprint(begun[part]) != fingerprint(wanted[part]) for part in ("version", "plan")):
         return False
+    parts = ("path", "size", "changed_ns", "version")
     files = [
         {
-            source: sorted({(one["path"], one["size"], one["changed_ns"]) for one in found})
+            source: sorted({tuple(one[part] for part in parts) for one in found})
             for source, found in job["sources"].items()
         }
         for job in (begun, wanted)

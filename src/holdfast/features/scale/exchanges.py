@@ -20,6 +20,8 @@ __all__ = [
     "cluster_key",
     "exchanges_of",
     "folds_of",
+    "levels_of",
+    "width_of",
 ]
 
 POSITION, EVENT, KNOWN = " position", " event", " known"
@@ -53,6 +55,14 @@ class Fold:
         """The fold's name among the job's files."""
         return f"{self.origin}-{self.index}"
 
+    def table(self, each: str) -> str:
+        """The name under which a view finds its records beside the rows of `each`.
+
+        Rows that are grouped by another key than they ask for stand in other partitions.
+        """
+        apart = self.source == each and self.keys != self.lookup
+        return f"{self.source} by {', '.join(self.keys)}" if apart else self.source
+
 
 def folds_of(plan: Plan) -> list[Fold]:
     """Return the folds of a plan: its views, then its known futures."""
@@ -82,6 +92,35 @@ def exchanges_of(plan: Plan) -> list[Exchange]:
         Exchange(*where, tuple(sorted(columns - set(where[1]))))
         for where, columns in wanted.items()
     ]
+
+
+def width_of(plan: Plan, fold: Fold) -> int:
+    """Return how many numbers a fold gives for a row."""
+    if fold.origin == "view":
+        return len(plan.views[fold.index].spec.aggregates)
+    return len(plan.futures[fold.index].windows)
+
+
+def levels_of(plan: Plan) -> tuple[list[int], list[int]]:
+    """Return when each exchange and each fold can be done: after those of all lower levels.
+
+    Labels ahead are found after the exchanges of level 0. A key that is found through a Snapshot
+    is there once the view that finds it is folded; folds are numbered as views are.
+    """
+    exchanges, folds = exchanges_of(plan), folds_of(plan)
+    vias = {via.attr: via.view for via in plan.vias}
+
+    def of_exchange(one: Exchange) -> int:
+        found = [of_fold(folds[vias[key]]) + 1 for key in one.keys if key in vias]
+        return max([int(one.label >= 0), *found])
+
+    def of_fold(one: Fold) -> int:
+        asked = [(one.source, one.keys, one.label)]
+        if one.source != plan.each or one.keys != one.lookup:
+            asked.append((plan.each, one.lookup, -1))
+        return max(of_exchange(Exchange(*where)) for where in asked)
+
+    return [of_exchange(one) for one in exchanges], [of_fold(one) for one in folds]
 
 
 def cluster_key(plan: Plan) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ import polars as pl
 
 from holdfast.data.table import Table
 from holdfast.errors import StoreError
+from holdfast.features.future import future_of_rows
 from holdfast.features.labels import NEVER_US, label_of_rows
-from holdfast.features.scale.exchanges import EVENT, KNOWN, POSITION, Exchange, Fold
+from holdfast.features.scale.exchanges import EVENT, KNOWN, POSITION, Exchange, Fold, width_of
 from holdfast.features.scale.folder import TaskOutput
 from holdfast.features.scale.job import Job
 from holdfast.features.scale.partitions import at_ranges, by_partition, partition_of
-from holdfast.features.training_set import ahead_of_rows, view_of_rows
+from holdfast.features.through import ID, with_keys
+from holdfast.features.training_set import log_order, view_of_rows
 
 __all__ = ["column_names", "exchange", "fold", "fold_label", "gathered", "labels_of_range"]
 
@@ -32,8 +35,10 @@ def exchange(job: Job, out: TaskOutput, *, exchanges: Sequence[int], number: int
     """Spread one range of a source over the partitions of each of its keys."""
     wanted = [job.exchanges[which] for which in exchanges]
     source = wanted[0].source
-    columns = tuple({name for one in wanted for name in (*one.keys, *one.columns)})
-    table = job.ordered(source, number, columns)
+    stored = {column.attr for column in job.plan.schemas[source].columns}
+    asked = {name.removeprefix(ID) for one in wanted for name in (*one.keys, *one.columns)}
+    table = job.ordered(source, number, tuple(asked & stored))
+    table = _with_found_keys(job, table, {key for one in wanted for key in one.keys}, number)
     start = job.starts(source)[number]
     positions = np.arange(start, start + len(table), dtype=np.int64)
     for which, one in zip(exchanges, wanted, strict=True):
@@ -48,6 +53,18 @@ def exchange(job: Job, out: TaskOutput, *, exchanges: Sequence[int], number: int
         partitions = partition_of(frame, one.keys, positions, job.partitions)
         parts = by_partition(frame, partitions, job.partitions)
         out.batches(f"work/exchange/{which:03d}/{number:05d}.arrow", parts)
+
+
+def _with_found_keys(job: Job, table: Table, keys: set[str], number: int) -> Table:
+    """Return one range of a source with the keys that its rows find through a Snapshot."""
+
+    def read(view: int, _: Mapping[str, Table]) -> Floats:
+        return gathered(job, job.folds[view], number, width_of(job.plan, job.folds[view]))
+
+    source = table.schema.name
+    wanted = {source: {key for key in keys if key.startswith(ID)}}
+    vias = tuple(via for via in job.plan.vias if via.attr in keys)
+    return with_keys({source: table}, source, wanted=wanted, vias=vias, read=read)[source]
 
 
 def fold_label(job: Job, out: TaskOutput, *, label: int, partition: int) -> None:
@@ -80,21 +97,25 @@ def labels_of_range(job: Job, label: int, number: int) -> tuple[Floats, Ints]:
 def fold(job: Job, out: TaskOutput, *, which: int, partition: int) -> None:
     """Replay one view, or look around in one known future, for the keys of one partition."""
     one, each = job.folds[which], job.plan.each
-    number = job.exchange(one.source, one.keys, one.label)
-    source, positions, label = _part(job, number, partition)
-    tables = {one.source: source}
+    records, positions, label = _part(job, job.exchange(one.source, one.keys, one.label), partition)
+    found, asked = records, positions
     if one.source != each or one.keys != one.lookup:
-        tables[each], positions, _ = _part(job, job.exchange(each, one.lookup), partition)
+        found, asked, _ = _part(job, job.exchange(each, one.lookup), partition)
     if one.origin == "view":
-        view = job.plan.views[one.index]
-        labels = _labels(job, view.label, tables, label)
-        found, events, late = view_of_rows(job.plan, view, tables, labels=labels)
+        view = replace(job.plan.views[one.index], source=one.table(each))
+        tables = {name: Table.none(schema) for name, schema in job.plan.schemas.items()}
+        tables |= {each: found, view.source: records}
+        labels = _labels(job, view.label, records, label)
+        values, events, late = view_of_rows(job.plan, view, tables, labels=labels)
         out.facts |= {"events": events, "late": late}
     else:
-        found = ahead_of_rows(job.plan, job.plan.futures[one.index], tables)
-    columns = {name: found[:, at] for at, name in enumerate(column_names(found.shape[1]))}
-    frame = pl.DataFrame({POSITION: positions, **columns})
-    parts = at_ranges(frame, positions, job.starts(each))
+        order = log_order(found, records)
+        if one.source == each and found is not records:  # the rows stand in one log with themselves
+            order = np.argsort(np.concatenate([asked, positions]), kind="stable")
+        future = job.plan.futures[one.index]
+        values = future_of_rows(future, found, records, log_order=order)
+    columns = {name: values[:, at] for at, name in enumerate(column_names(values.shape[1]))}
+    parts = at_ranges(pl.DataFrame({POSITION: asked, **columns}), asked, job.starts(each))
     out.batches(f"work/fold/{one.name}/{partition:05d}.arrow", parts)
 
 
@@ -115,13 +136,13 @@ def column_names(width: int) -> list[str]:
     return [str(number) for number in range(width)]
 
 
-def _labels(job: Job, label: int, tables: dict[str, Table], ahead: tuple[Floats, Ints]) -> Labels:
+def _labels(job: Job, label: int, records: Table, ahead: tuple[Floats, Ints]) -> Labels:
     """Return the labels of a view's source where `view_ops` looks for them."""
     found = [NOTHING] * len(job.plan.labels)
     if label >= 0:
         plan = job.plan.labels[label]
         if plan.kind == "column":
-            found[label] = label_of_rows(plan, tables, until_us=NEVER_US - 1)
+            found[label] = label_of_rows(plan, {plan.source: records}, until_us=NEVER_US - 1)
         else:
             found[label] = ahead
     return found

@@ -12,7 +12,13 @@ from holdfast.data.chunks import Stretch
 from holdfast.data.table import Table, times_of
 from holdfast.errors import ConfigError
 from holdfast.features.plan import Plan
-from holdfast.features.scale.exchanges import Exchange, Fold, exchanges_of, folds_of
+from holdfast.features.scale.exchanges import (
+    Exchange,
+    Fold,
+    exchanges_of,
+    folds_of,
+    width_of,
+)
 from holdfast.features.scale.folder import JobFolder
 
 __all__ = ["MEMORY_DEFAULT", "Job", "Sizes", "job_name", "open_job", "partitions_for", "sizes_for"]
@@ -54,7 +60,7 @@ def sizes_for(plan: Plan, *, memory: int, workers: int) -> Sizes:
             code="HF636",
             hint=f"give at least {least + 1} MB, or fewer workers",
         )
-    outputs = sum(_width(plan, fold) for fold in folds_of(plan))
+    outputs = sum(width_of(plan, fold) for fold in folds_of(plan))
     row = CELL_BYTES * max(len(schema.columns) for schema in plan.schemas.values())
     assembled = 8 * (2 * outputs + 3 * len(plan.features)) + row
     rows = working // (COPIES * max(row, assembled))
@@ -68,16 +74,10 @@ def partitions_for(plan: Plan, sizes: Sizes, rows: dict[str, int]) -> int:
     """
     most = 1
     for fold in folds_of(plan):
-        asked = rows[plan.each] * (OPERATION_BYTES + 8 * 2 * _width(plan, fold))
+        asked = rows[plan.each] * (OPERATION_BYTES + 8 * 2 * width_of(plan, fold))
         folded = rows[fold.source] * (OPERATION_BYTES + CELL_BYTES * (len(fold.columns) + 2))
         most = max(most, -(-(asked + folded) // sizes.working_bytes))
     return min(most, PARTITIONS_MAX)
-
-
-def _width(plan: Plan, fold: Fold) -> int:
-    if fold.origin == "view":
-        return len(plan.views[fold.index].spec.aggregates)
-    return len(plan.futures[fold.index].windows)
 
 
 class Job:

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.errors import ContractError
 from holdfast.features.labels import NEVER_US
 from holdfast.features.scale.assemble import categories_of
-from holdfast.features.scale.exchanges import cluster_key
+from holdfast.features.scale.exchanges import cluster_key, levels_of
 from holdfast.features.scale.job import Sizes, partitions_for
 from holdfast.features.scale.ordering import order_of
 from holdfast.features.scale.run import Facts, Run
@@ -127,25 +127,34 @@ def _over_chunks(run: Run, kind: str, sources: list[str]) -> list[dict[str, Any]
 
 
 def fold_all(run: Run) -> Facts:
-    """Find the labels ahead, then replay the views and look around in the known futures."""
+    """Find the labels ahead, replay the views and look around in the known futures."""
     job = run.job
-    _exchange(run, [n for n, one in enumerate(job.exchanges) if one.label < 0], "plain")
-    ahead = [n for n, label in enumerate(job.plan.labels) if label.kind == "ahead"]
+    facts: Facts = {}
+    exchanges, folds = levels_of(job.plan)
+    for level in range(max([0, *exchanges, *folds]) + 1):
+        _exchange(run, [n for n, at in enumerate(exchanges) if at == level], f"{level}")
+        if level == 0:
+            _find_labels(run)
+        facts |= run.all(
+            "replaying the log",
+            [
+                task("fold", f"{which:03d}/{partition:05d}", which=which, partition=partition)
+                for which, at in enumerate(folds)
+                if at == level
+                for partition in range(job.partitions)
+            ],
+        )
+    return facts
+
+
+def _find_labels(run: Run) -> None:
     run.all(
         "finding labels",
         [
             task("label", f"{label:03d}/{partition:05d}", label=label, partition=partition)
-            for label in ahead
-            for partition in range(job.partitions)
-        ],
-    )
-    _exchange(run, [n for n, one in enumerate(job.exchanges) if one.label >= 0], "labelled")
-    return run.all(
-        "replaying the log",
-        [
-            task("fold", f"{which:03d}/{partition:05d}", which=which, partition=partition)
-            for which in range(len(job.folds))
-            for partition in range(job.partitions)
+            for label, plan in enumerate(run.plan.labels)
+            if plan.kind == "ahead"
+            for partition in range(run.job.partitions)
         ],
     )
 
