@@ -104,30 +104,7 @@ def prepared(
     now_us: int | None,
 ) -> str:
     """Write down what the job is, or find that it is the one begun here; return its name."""
-    if plan.functions:
-        names = ", ".join(sorted(f"`{name}`" for name, _ in plan.functions))
-        raise DefinitionError(
-            f"{names}: plain Python functions do not travel to the workers of a training set in "
-            "parts",
-            code="HF335",
-            site=plan.schemas[plan.each].where,
-            hint="say it with operators, or build the training set on one machine",
-        )
-    if plan.schedule:
-        raise DefinitionError(
-            "parts cannot be decided on a schedule yet",
-            code="HF642",
-            site=plan.schemas[plan.each].where,
-            hint="build the training set in memory: `holdfast features`",
-        )
-    taken_back = [schema for schema in plan.schemas.values() if schema.retracted_time]
-    if taken_back:
-        raise DefinitionError(
-            f"rows of `{taken_back[0].name}` may be taken back, which parts do not know yet",
-            code="HF642",
-            site=taken_back[0].where,
-            hint="build the training set in memory: `holdfast features`",
-        )
+    _refuse(plan)
     content = {
         "version": [VERSION, ABI],
         "plan": plan.as_dict(),
@@ -158,6 +135,34 @@ def prepared(
         shutil.rmtree(held.path(left), ignore_errors=True)
     held.write_json("job.json", content)
     return job_name(content)
+
+
+def _refuse(plan: Plan) -> None:
+    """Raise for what a plan asks that parts do not know yet."""
+    if plan.functions:
+        names = ", ".join(sorted(f"`{name}`" for name, _ in plan.functions))
+        raise DefinitionError(
+            f"{names}: plain Python functions do not travel to the workers of a training set in "
+            "parts",
+            code="HF335",
+            site=plan.schemas[plan.each].where,
+            hint="say it with operators, or build the training set on one machine",
+        )
+    if plan.schedule:
+        raise DefinitionError(
+            "parts cannot be decided on a schedule yet",
+            code="HF642",
+            site=plan.schemas[plan.each].where,
+            hint="build the training set in memory: `holdfast features`",
+        )
+    taken_back = [schema for schema in plan.schemas.values() if schema.retracted_time]
+    if taken_back:
+        raise DefinitionError(
+            f"rows of `{taken_back[0].name}` may be taken back, which parts do not know yet",
+            code="HF642",
+            site=taken_back[0].where,
+            hint="build the training set in memory: `holdfast features`",
+        )
 
 
 def _same_work(begun: dict[str, Any], wanted: dict[str, Any]) -> bool:
