@@ -16,7 +16,7 @@ def with_environment(text: str, *, site: str) -> str:
     """Return a text whose `${NAME}` are replaced by the environment's values.
 
     Raises:
-        ConfigError: HF715 when a name is not set.
+        ConfigError: HF720 when a name is not set.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -24,7 +24,7 @@ def with_environment(text: str, *, site: str) -> str:
         if found is None:
             raise ConfigError(
                 f"the environment has no {match[1]}",
-                code="HF715",
+                code="HF720",
                 site=site,
                 hint=f"export {match[1]}=... before this command",
             )

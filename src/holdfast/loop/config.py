@@ -39,7 +39,7 @@ def read_config(folder: Path) -> Config:
     """Return the configuration of a project folder.
 
     Raises:
-        ConfigError: HF702 when the file is not TOML or says something unknown, HF715 when a
+        ConfigError: HF702 when the file is not TOML or says something unknown, HF720 when a
             store's URL names a variable (`${REDIS_PASSWORD}`) that the environment has not.
     """
     path = folder / "holdfast.toml"

@@ -49,6 +49,6 @@ def test_a_password_comes_from_the_environment(
     monkeypatch.delenv("REDIS_PASSWORD", raising=False)
     with pytest.raises(ConfigError, match="REDIS_PASSWORD") as missing:
         read_config(tmp_path)
-    assert missing.value.code == "HF715"
+    assert missing.value.code == "HF720"
     monkeypatch.setenv("REDIS_PASSWORD", "p4ss")
     assert read_config(tmp_path).online == "redis://:p4ss@127.0.0.1:6379/0"
