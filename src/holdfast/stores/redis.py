@@ -30,6 +30,8 @@ WAIT_S = 30.0
 POLL_S = 0.002
 TIMEOUT_S = 10.0
 """How long one command may take."""
+COMMIT_MS = 600_000
+"""How long the server remembers a writer's last commit: far longer than asking for it takes."""
 
 _T = TypeVar("_T")
 
@@ -149,8 +151,8 @@ class RedisOnlineStore:
     def _commit(self, changes: list[bytes]) -> None:
         """Apply changes at once. A reply that was lost is asked for again, not applied again."""
         commit = new_salt()
-        names = ["w", "v", "c"]
-        arguments = [self._token, commit, *changes]
+        names = ["w", "v", f"c:{self._token}"]
+        arguments = [self._token, commit, COMMIT_MS, *changes]
         try:
             self._applied(self.run(COMMIT, names, arguments))
         except StoreError as lost:

@@ -1,7 +1,8 @@
 """What runs on the Redis server: each script runs alone there, so it sees one moment.
 
-A store's keys: `PREFIX:w` who may write, `PREFIX:v` how many commits there were, `PREFIX:c` the
-last one, `PREFIX:h:SPACE` the values, `PREFIX:z:SPACE` the keys in order.
+A store's keys: `PREFIX:w` who may write, `PREFIX:v` how many commits there were, `PREFIX:c:WRITER`
+a writer's last one, for as long as it may ask, `PREFIX:h:SPACE` the values, `PREFIX:z:SPACE` the
+keys in order.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
-# KEYS: w, v, c. ARGV: token, commit, then changes: 'c' space; 'p' space key value; 'd' space key.
+# KEYS: w, v, c. ARGV: token, commit, how long it is remembered (ms), then changes:
+# 'c' space; 'p' space key value; 'd' space key.
 COMMIT = """
 if redis.call('GET', KEYS[3]) == ARGV[2] then return 'ok' end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'lost' end
-local base, at = string.sub(KEYS[2], 1, -2), 3
-redis.call('SET', KEYS[3], ARGV[2])
+local base, at = string.sub(KEYS[2], 1, -2), 4
+redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
 redis.call('INCR', KEYS[2])
 while at < #ARGV do
   local h, z = base .. 'h:' .. ARGV[at + 1], base .. 'z:' .. ARGV[at + 1]

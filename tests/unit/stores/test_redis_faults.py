@@ -15,6 +15,7 @@ import pytest
 from holdfast.errors import ConfigError, StoreError
 from holdfast.stores import redis as adapter
 from holdfast.stores.open import open_online
+from holdfast.stores.redis_scripts import COMMIT, RELEASE
 from tests.services import forget_redis, redis_server
 
 pytestmark = [pytest.mark.services, redis_server]
@@ -143,6 +144,31 @@ def test_a_writer_that_was_silent_too_long_applies_nothing(
 
         error = failure(overtaken)
         assert (error.code, error.retryable) == ("HF607", True)
+        assert read(other) == [b"other"] * 2
+
+
+def test_a_commit_whose_reply_was_lost_is_known_after_another_writers(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_online(url, spaces=SPACES) as unlucky, open_online(url, spaces=SPACES) as other:
+        assert isinstance(unlucky, adapter.RedisOnlineStore)
+        run, lost = unlucky.run, list[Any]()
+
+        def losing(script: str, names: list[str], arguments: list[Any]) -> Any:
+            answer = run(script, names, arguments)
+            if script is COMMIT and not lost:
+                run(RELEASE, ["w"], arguments[:1])  # its lease ends while it waits
+                write(other, b"other")
+                lost.append(answer)
+                raise StoreError("no reply", code="HF613", hint="ask again", retryable=True)
+            return answer
+
+        monkeypatch.setattr(unlucky, "run", losing)
+        with unlucky.transaction(write=True) as txn:
+            txn.put("one", b"mine", b"1")
+        assert lost == [b"ok"]
+        with other.transaction(write=False) as seen:
+            assert seen.get("one", b"mine") == b"1"
         assert read(other) == [b"other"] * 2
 
 
