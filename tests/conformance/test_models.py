@@ -89,7 +89,8 @@ CASES = [
 
 
 def test_every_technology_of_ours_is_under_the_kit() -> None:
-    assert {case.candidate.kind for case in CASES} >= set(technologies())
+    of_its_own = {"seasonal_naive"}  # reads one column that only a forecast has: test_seasonal.py
+    assert {case.candidate.kind for case in CASES} == set(technologies()) - of_its_own
 
 
 @pytest.mark.parametrize("case", CASES)
